@@ -1,0 +1,310 @@
+"""The client: the only place that speaks Redis. One method per Lua command; arguments in, typed values out.
+
+It retries nothing by itself: a claim whose answer was lost must not be sent again (its jobs come back when their
+lease runs out), and whoever
+enqueues knows best how long to try.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
+
+import orjson
+from redis import asyncio as aioredis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError
+
+from fluid_queue.errors import LayoutMismatch, QueueUnavailable
+from fluid_queue.jobs import RECORD_FIELDS, Claim, ClaimedJob, Enqueued, JobRecord, NewJob
+from fluid_queue.keys import LAYOUT, KeySpace, check_id, selector
+from fluid_queue.outcomes import Ending
+from fluid_queue.scripts import script
+from fluid_queue.translate import translate
+
+COMMAND_TIMEOUT = 5.0
+"""Seconds after which a command on a dead connection gives up."""
+
+MAX_STALLED = 3
+"""The stall that fails a job: the first is bad luck, the third is the job itself."""
+
+_BATCH = 500
+"""Jobs in one call: Redis serves nobody else while a script runs."""
+
+T = TypeVar("T")
+
+Leader = str
+"""`<shard>:<epoch>`; the empty string for whoever is no operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeySpaceInfo:
+    """Which data this is: a changed incarnation means that everything known about it is void."""
+
+    incarnation: str
+    redis_version: tuple[int, int, int]
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStats:
+    """One queue. `oldest_seconds`: age of the job that is next in line, 0 when none waits."""
+
+    queue: str
+    waiting: int
+    active: int
+    delayed: int
+    oldest_seconds: float
+    completed: int
+    failed: int
+    cancelled: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """The key space at one moment; `workers` were heard of in the last minute."""
+
+    workers: int
+    queues: Sequence[QueueStats]
+
+
+class Queue:
+    """One environment's queues.
+
+    >>> async with Queue.from_url("redis://127.0.0.1:6379/0", "default") as queue:
+    ...     await queue.enqueue([NewJob(id="mail-1", type="email", payload={"to": "a@example.com"})])
+    """
+
+    def __init__(self, redis: aioredis.Redis, key_prefix: str, *, url: str) -> None:
+        self.keys = KeySpace(key_prefix)
+        self.url = url
+        self._redis = redis
+        self._allow_oom = False
+        self._opened: KeySpaceInfo | None = None
+
+    @classmethod
+    def from_url(cls, url: str, key_prefix: str, *, timeout: float = COMMAND_TIMEOUT) -> Self:
+        """A queue on the Redis at `url` (redis:// or rediss://). Nothing is sent before the first command. `timeout`
+        in seconds."""
+        redis = aioredis.Redis.from_url(
+            url,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            retry=Retry(NoBackoff(), 0),
+            health_check_interval=0,
+        )
+        return cls(redis, key_prefix, url=url)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._redis.aclose()
+
+    # -- the key space
+    # ------------------------------------------------------------------------------------------------------------
+
+    async def open(self) -> KeySpaceInfo:
+        """Create the key space where it does not exist, and tell which one it is. Raises LayoutMismatch."""
+        async with self._translated():
+            server = await self._redis.info("server")
+        version = tuple(int(part) for part in str(server["redis_version"]).split(".")[:3])
+        self._allow_oom = version >= (7, 0, 0)
+        incarnation, layout = await self._run("open", secrets.token_hex(16), LAYOUT)
+        if layout.decode() != LAYOUT:
+            raise LayoutMismatch(LAYOUT, layout.decode())
+        self._opened = KeySpaceInfo(incarnation.decode(), (*version, 0, 0, 0)[:3], str(server["run_id"]))  # type: ignore[arg-type]  # three integers
+        return self._opened
+
+    async def incarnation(self) -> str | None:
+        """The incarnation as it stands now; None in an emptied Redis."""
+        async with self._translated():
+            value = await self._redis.hget(self.keys.key("meta"), "incarnation")
+        return _text(value) if value else None
+
+    async def ping(self) -> None:
+        """An authenticated PING. Raises QueueUnavailable."""
+        async with self._translated():
+            await self._redis.ping()
+
+    async def lead(self, shard: int, identity: str) -> Leader:
+        """The token of a new leader; every older one is refused from now on."""
+        epoch = await self._run("lead", shard, identity)
+        return f"{shard}:{epoch.decode()}"
+
+    # -- producers and operators
+    # --------------------------------------------------------------------------------------------------
+
+    async def enqueue(self, jobs: Sequence[NewJob], *, leader: Leader = "") -> list[Enqueued]:
+        """Put jobs into their queues, in order; an answer for each. Safe to send again."""
+        answers: list[Enqueued] = []
+        for batch in _batches(jobs):
+            arguments = [argument for job in batch for argument in job.arguments()]
+            codes = await self._run("enqueue", leader, *arguments)
+            answers += [Enqueued.parse(code.decode()) for code in codes]
+        return answers
+
+    async def cancel(self, ids: Sequence[str], *, leader: Leader = "", reason: str = "Cancelled") -> list[str]:
+        """End waiting jobs, ask running ones to stop. For each: cancelled, stopping, `finished <state>`, or gone."""
+        return await self._coded("cancel", [leader, reason], ids)
+
+    async def acknowledge(self, ids: Sequence[str], *, leader: Leader = "") -> list[str]:
+        """The outcomes are written down elsewhere; the records may expire. For each: done, unfinished, or gone."""
+        return await self._coded("acknowledge", [leader], ids)
+
+    async def inspect(self, ids: Sequence[str]) -> list[JobRecord | None]:
+        """The records, or what is left of them; None for an id that nobody knows."""
+        records: list[JobRecord | None] = []
+        for batch in _batches(ids):
+            answers = await self._run("inspect", len(RECORD_FIELDS), *RECORD_FIELDS, *batch)
+            records += [JobRecord.parse(job_id, answer) for job_id, answer in zip(batch, answers, strict=True)]
+        return records
+
+    async def unacknowledged(self) -> AsyncIterator[list[str]]:
+        """Page through the ids whose outcome has not been acknowledged, finished or not. An id may come twice."""
+        cursor = 0
+        while True:
+            async with self._translated():
+                cursor, page = await self._redis.zscan(self.keys.key("unacknowledged"), cursor, count=_BATCH)
+            if page:
+                yield [_text(member) for member, _ in page]
+            if cursor == 0:
+                return
+
+    async def log_lines(self, job_id: str) -> list[str]:
+        """The log of a job, oldest line first."""
+        async with self._translated():
+            lines = await self._redis.lrange(self.keys.key(f"log:{check_id(job_id)}"), 0, -1)
+        return [_text(line) for line in lines]
+
+    async def stats(self) -> Stats:
+        """Counts and ages of every queue."""
+        now, workers, *rows = await self._run("stats")
+        queues = [
+            QueueStats(
+                name.decode(),
+                waiting,
+                active,
+                delayed,
+                max(0, now - int(oldest)) / 1000 if int(oldest) else 0.0,
+                int(completed),
+                int(failed),
+                int(cancelled),
+            )
+            for name, waiting, active, delayed, oldest, completed, failed, cancelled in rows
+        ]
+        return Stats(workers, sorted(queues, key=lambda queue: queue.queue))
+
+    async def types(self, image: str) -> dict[str, Mapping[str, Any]]:
+        """What the workers of `image` can run: type -> {schema, settings}. Empty: no worker of it ever started."""
+        async with self._translated():
+            found = await self._redis.hgetall(self.keys.key(f"types:{image}"))
+        return {_text(name): orjson.loads(value) for name, value in found.items()}
+
+    # -- workers
+    # ------------------------------------------------------------------------------------------------------------------
+
+    async def register(
+        self,
+        worker: str,
+        info: Mapping[str, Any],
+        types: Mapping[str, Mapping[str, Any]],
+        image: str,
+        *,
+        queues: Sequence[str] = ("*",),
+    ) -> None:
+        """Introduce a worker and publish the types of its image, replacing what the image published before."""
+        published = [item for name, value in types.items() for item in (name, orjson.dumps(value))]
+        await self._run("register", worker, selector(queues), image, orjson.dumps(info), *published)
+
+    async def claim(
+        self,
+        worker: str,
+        queues: Sequence[str],
+        n: int,
+        lease_seconds: float,
+        *,
+        max_stalled: int = MAX_STALLED,
+    ) -> Claim:
+        """Up to `n` jobs under a lease. With n = 0 nothing is claimed, but whatever is due moves on."""
+        lease = round(lease_seconds * 1000)
+        now, wait, *rows = await self._run("claim", worker, selector(queues), n, lease, max_stalled)
+        return Claim(now, wait / 1000, [ClaimedJob.parse(row) for row in rows])
+
+    async def sweep(self) -> None:
+        """Let whatever is due move on: delayed jobs, and leases that ran out. For times when no worker claims."""
+        await self.claim("", ["*"], 0, 0)
+
+    async def finish(self, endings: Sequence[tuple[str, int, Ending]]) -> list[str]:
+        """End attempts, given as (id, epoch, ending). For each: done, again (it was done before), stale, or gone."""
+        codes: list[str] = []
+        for batch in _batches(endings):
+            arguments = [argument for job_id, epoch, ending in batch for argument in ending.arguments(job_id, epoch)]
+            codes += [code.decode() for code in await self._run("finish", *arguments)]
+        return codes
+
+    async def progress(self, job_id: str, epoch: int, percent: int, message: str = "") -> str:
+        """Note how far an attempt is: done, stale, or gone."""
+        value = orjson.dumps({"percent": min(100, max(0, percent)), "message": message[:256]})
+        answer: bytes = await self._run("progress", job_id, epoch, value)
+        return answer.decode()
+
+    async def log(self, job_id: str, epoch: int, lines: Sequence[str]) -> str:
+        """Append lines to the job's log: done, stale, or gone."""
+        answer: bytes = await self._run("log", job_id, epoch, *(line[:4096] for line in lines))
+        return answer.decode()
+
+    async def wake(self, queues: Sequence[str]) -> None:
+        """Wake one worker of exactly this selector; for a worker that goes away and may have taken a marker with it."""
+        async with self._translated():
+            await self._redis.rpush(self.keys.key(f"wake:{selector(queues)}"), "1")
+
+    # -- how commands are sent
+    # ----------------------------------------------------------------------------------------------------
+
+    async def _coded(self, name: str, arguments: Sequence[Any], ids: Sequence[str]) -> list[str]:
+        codes: list[str] = []
+        for batch in _batches(ids):
+            codes += [code.decode() for code in await self._run(name, *arguments, *batch)]
+        return codes
+
+    async def _run(self, name: str, *arguments: Any) -> Any:
+        """Send a command by its hash, with its text when the server does not know it yet."""
+        command = script(name, allow_oom=self._allow_oom and name in _AT_MAXMEMORY)
+        async with self._translated():
+            try:
+                return await self._redis.evalsha(command.sha, 1, self.keys.prefix, *arguments)
+            except NoScriptError:
+                return await self._redis.eval(command.text, 1, self.keys.prefix, *arguments)
+
+    @asynccontextmanager
+    async def _translated(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except (RedisError, OSError, TimeoutError) as error:
+            translated = translate(error)
+            if isinstance(translated, QueueUnavailable):
+                # One dead connection means that the idle ones are dead too: without this, each would fail one command.
+                await self._redis.connection_pool.disconnect(inuse_connections=False)
+            raise translated from error
+
+
+_AT_MAXMEMORY = frozenset({"claim", "renew", "finish", "cancel", "acknowledge"})
+"""Commands that free memory, or without which running jobs could not end."""
+
+
+def _text(value: Any) -> str:
+    """A bulk string as text; the client never decodes by itself, because payloads are bytes."""
+    return bytes(value).decode()
+
+
+def _batches(items: Sequence[T]) -> list[Sequence[T]]:
+    return [items[start : start + _BATCH] for start in range(0, len(items), _BATCH)]

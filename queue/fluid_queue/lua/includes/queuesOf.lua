@@ -1,0 +1,8 @@
+-- include: base
+-- queuesOf: the queues that a selector covers.
+local function queuesOf(selector)
+  if selector == '*' then return redis.call('SMEMBERS', P .. 'queues') end
+  local queues = {}
+  for queue in string.gmatch(selector, '[^,]+') do queues[#queues + 1] = queue end
+  return queues
+end

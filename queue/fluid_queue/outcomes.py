@@ -1,0 +1,96 @@
+"""How an attempt ends: from what a handler did to what finish.lua is told. Pure; the script only referees who may
+say it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+
+from fluid_queue.errors import PermanentError, RateLimited, RetryLater
+from fluid_queue.jobs import MAX_RESULT_BYTES, ClaimedJob
+
+StopReason = Literal["deadline", "cancel", "lost", "drain"]
+
+MAX_MESSAGE = 1024
+MAX_TYPE = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """One job's share of finish.lua's ARGV; the outcomes are explained in its header."""
+
+    outcome: Literal["completed", "failed", "retry", "postponed", "released", "stopped"]
+    reason: str = ""
+    delay_seconds: float = 0
+    result: bytes = b""
+    error: bytes = b""
+
+    def arguments(self, job_id: str, epoch: int) -> list[str | int | bytes]:
+        return [
+            job_id,
+            epoch,
+            self.outcome,
+            self.reason,
+            max(0, round(self.delay_seconds * 1000)),
+            self.result,
+            self.error,
+        ]
+
+
+def succeeded(value: Any) -> Ending:
+    """A handler returned `value`. What is not JSON, or too large, is no reason to run the job again: the result is
+    dropped and says so."""
+    if value is None:
+        return Ending("completed", "Completed")
+    try:
+        result = orjson.dumps(value)
+    except (TypeError, ValueError) as error:
+        return Ending("completed", "Completed", result=orjson.dumps({"dropped": f"the result is not JSON: {error}"}))
+    if len(result) > MAX_RESULT_BYTES:
+        dropped = f"the result has {len(result)} bytes; at most {MAX_RESULT_BYTES} are kept"
+        result = orjson.dumps({"dropped": dropped})
+    return Ending("completed", "Completed", result=result)
+
+
+def interrupted(job: ClaimedJob, reason: StopReason, now: int, seconds: float, spread: float) -> Ending | None:
+    """The handler ended because it was told to, after `seconds`. None: somebody else holds the job, there is nothing
+    to say."""
+    if reason == "lost":
+        return None
+    if reason == "drain":
+        return Ending("released", "Released")
+    if reason == "cancel":
+        return Ending("stopped", "Cancelled")
+    return failed(
+        job,
+        TimeoutError(f"the attempt passed its deadline after {seconds:.1f} s"),
+        now,
+        spread,
+        type_="AttemptTimeout",
+    )
+
+
+def failed(job: ClaimedJob, error: BaseException, now: int, spread: float, *, type_: str = "") -> Ending:
+    """The handler raised `error`: retry while the limit allows, else fail. `now` in ms of the server's clock,
+    `spread` in [-1, 1]."""
+    name = type_ or getattr(error, "type", None) or error.__class__.__name__
+    detail = orjson.dumps({"type": str(name)[:MAX_TYPE], "message": _text(error)[:MAX_MESSAGE], "attempt": job.attempt})
+    if isinstance(error, RateLimited):
+        return Ending("postponed", "RateLimited", error.after, error=detail)
+    if isinstance(error, PermanentError):
+        return Ending("failed", error.reason, error=detail)
+    wait = error.after if isinstance(error, RetryLater) else job.backoff.wait(job.failures + 1, spread)
+    if now >= job.last_moment:
+        return Ending("failed", "DeadlineExceeded", error=detail)
+    if job.failures >= job.backoff_limit:
+        return Ending("failed", type_ or "BackoffLimitExceeded", error=detail)
+    if now + wait * 1000 >= job.last_moment:
+        return Ending("failed", "DeadlineExceeded", error=detail)
+    return Ending("retry", type_ or "Failed", wait, error=detail)
+
+
+def _text(error: BaseException) -> str:
+    """The message, without lone surrogates, which JSON cannot hold."""
+    return str(error).encode("utf-8", "replace").decode()

@@ -1,0 +1,94 @@
+"""Keep leases from a thread of its own, on a connection of its own.
+
+A handler that blocks the event loop for minutes must not lose its jobs: nothing here runs on the loop. Between
+renewals the thread sleeps in
+BLPOP on the worker's control list, so that a request to stop a job reaches it at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from fluid_queue.keys import KeySpace
+from fluid_queue.scripts import script
+
+log = logging.getLogger(__name__)
+
+_BATCH = 500
+_PAUSE = 0.5
+"""Seconds between tries while Redis is away."""
+
+Answer = Callable[[Sequence[str], Sequence[str]], None]
+"""Called from the thread with the ids that were lost and the ids that have to stop."""
+
+
+class Renewal(threading.Thread):
+    """Renews the leases of `held` (id -> epoch) every third of a lease, until `stop`."""
+
+    def __init__(self, url: str, keys: KeySpace, worker: str, lease_seconds: float, answer: Answer) -> None:
+        super().__init__(name="fluid-renewal", daemon=True)
+        self.held: dict[str, int] = {}
+        self.renewed_at = time.monotonic()
+        """When the last renewal succeeded."""
+        self._keys = keys
+        self._worker = worker
+        self._lease_seconds = lease_seconds
+        self._interval = lease_seconds / 3
+        self._answer = answer
+        self._ending = threading.Event()
+        # The socket outwaits the longest BLPOP, yet notices a connection that died without a word.
+        timeout = self._interval + 2
+        self._redis = redis.Redis.from_url(
+            url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0)
+        )
+
+    def stop(self) -> None:
+        """End the thread at its next turn, and wake it for that."""
+        self._ending.set()
+        try:
+            self._redis.rpush(self._keys.key(f"control:{self._worker}"), "1")
+        except redis.RedisError:
+            log.debug("Redis is away: the renewal thread ends at its next turn")
+
+    def run(self) -> None:
+        while not self._ending.is_set():
+            try:
+                self._sleep()
+                self._renew()
+            except (redis.RedisError, OSError) as error:
+                log.warning("leases could not be renewed, trying again", extra={"error": str(error)})
+                self._ending.wait(_PAUSE)
+        self._redis.close()
+
+    def _sleep(self) -> None:
+        """Until the next renewal is due, or a marker on the control list asks for one now."""
+        wait = self.renewed_at + self._interval - time.monotonic()
+        if wait > 0:
+            # BLPOP takes fractions of a second; 0 would mean for ever.
+            self._redis.blpop([self._keys.key(f"control:{self._worker}")], timeout=max(wait, 0.01))
+
+    def _renew(self) -> None:
+        held = list(self.held.items())
+        lease = round(self._lease_seconds * 1000)
+        for start in range(0, len(held), _BATCH):
+            pairs = [part for pair in held[start : start + _BATCH] for part in pair]
+            lost, stopping = self._run(self._worker, lease, *pairs)
+            if lost or stopping:
+                self._answer([job.decode() for job in lost], [job.decode() for job in stopping])
+        self.renewed_at = time.monotonic()
+
+    def _run(self, *arguments: str | int) -> tuple[list[bytes], list[bytes]]:
+        command = script("renew")
+        try:
+            answer = self._redis.evalsha(command.sha, 1, self._keys.prefix, *arguments)
+        except redis.exceptions.NoScriptError:
+            answer = self._redis.eval(command.text, 1, self._keys.prefix, *arguments)
+        lost, stopping = answer
+        return lost, stopping
