@@ -128,12 +128,13 @@ class Outcome:
     """0: it never started."""
     finished_at: int
     reason: str
+    hash: str = ""
 
     @classmethod
     def parse(cls, line: str) -> Self:
-        """Read `<state> <attempt> <startedAt> <finishedAt> <reason>`."""
-        state, attempt, started, finished, reason = line.split(" ", 4)
-        return cls(state, int(attempt), int(started), int(finished), reason)  # type: ignore[arg-type]  # Redis holds what endJob.lua wrote
+        """Read `<state> <attempt> <startedAt> <finishedAt> <reason> <hash>`."""
+        state, attempt, started, finished, reason, digest = line.split(" ", 5)
+        return cls(state, int(attempt), int(started), int(finished), reason, digest)  # type: ignore[arg-type]  # Redis holds what endJob.lua wrote
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +288,7 @@ class JobRecord:
                 started_at=left.started_at,
                 finished_at=left.finished_at,
                 reason=left.reason,
+                hash=left.hash,
                 tombstone=True,
             )
         values, attempts = answer

@@ -162,5 +162,5 @@ def test_the_tree_in_the_docstring_is_the_tree_in_the_code():
 
 
 def test_an_outcome_reads_what_the_script_writes():
-    assert Outcome.parse("failed 3 10 20 BackoffLimitExceeded") == Outcome("failed", 3, 10, 20, "BackoffLimitExceeded")
-    assert Outcome.parse("cancelled 0 0 20 Cancelled").started_at == 0
+    assert Outcome.parse("failed 3 10 20 Stalled v1:ab") == Outcome("failed", 3, 10, 20, "Stalled", "v1:ab")
+    assert Outcome.parse("cancelled 0 0 20 Cancelled ").started_at == 0

@@ -5,7 +5,7 @@
            that never started and has another hash is replaced), ack, keep (ms), attempt deadline (ms), active deadline (ms), seed ("<attempt>:<failures>"),
            origin (JSON), spec (JSON)
   RETURNS  a code for each job
-  CODES    created   replaced   exists <state>   finished <state> <attempt> <startedAt> <finishedAt> <reason>   FENCED (error)
+  CODES    created   replaced   exists <state>   finished <state> <attempt> <startedAt> <finishedAt> <reason> <hash>   FENCED (error)
   EVENTS   created and replaced ids ]]
 -- include: base, clock, fenced, hint, wake, toWaiting, forget, summary
 local leader = ARGV[1]
