@@ -17,6 +17,8 @@ class Unsupported(NamedTuple):
 
 
 _FLUID_JOB: Final[Mapping[str, str]] = {
+    "suspend": "holds back a job that is not in the queue yet; one that is goes on",
+    "startingDeadlineSeconds": "a job may start later than this",
     "failurePolicy": "every error counts as an attempt",
     "concurrencyKey": "jobs with the same key may run at once",
     "deduplication": "twins are not recognised; every job runs",

@@ -1,0 +1,223 @@
+"""One environment's open key space, as long as this replica leads: queue client, leader token, hints, known types.
+
+A link never raises because Redis is away: `available` and `problem` tell it, and its tasks go on trying. It knows
+nothing of FluidJobs; whoever
+listens gets hints (ids whose records changed) and is told when everything must be read again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from fluid_queue import (
+    Enqueued,
+    HintReader,
+    Hints,
+    JobRecord,
+    Leader,
+    LeaderFenced,
+    NewJob,
+    Queue,
+    QueueError,
+    QueueUnavailable,
+    Stats,
+)
+
+from fluid_operator.api.fluidenvironment import FluidEnvironmentSpec
+from fluid_operator.environments.batching import Batcher
+from fluid_operator.kube.keys import ObjectKey
+
+log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+SHARD = 0
+"""All objects of an environment are one operator's; sharding would give each its own."""
+
+_LOCAL_IMAGE = "local"
+"""The image that workers run by hand publish their types under."""
+
+_SWEEP_SECONDS = 5.0
+"""How often due jobs move on although no worker claims, and how soon a worker's types are known without a hint."""
+
+_HINT_LINGER = 0.005
+"""Seconds for which hints are gathered before anybody looks at a record."""
+
+_PAUSE = 1.0
+"""Seconds between two tries while Redis is away."""
+
+
+class Leadership(Protocol):
+    """Who may write."""
+
+    identity: str
+
+    def check(self) -> None:
+        """Raises NotLeader when this replica does not lead."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownType:
+    """What the workers published about a type: the JSON schema of its payload, and the processor's own settings."""
+
+    schema: Mapping[str, Any]
+    settings: Mapping[str, Any]
+
+
+class EnvironmentLink:
+    """See the module. Create it inside the loop; `run` must be awaited for hints to flow."""
+
+    def __init__(
+        self,
+        key: ObjectKey,
+        uid: str,
+        spec: FluidEnvironmentSpec,
+        queue: Queue,
+        leadership: Leadership,
+        listener: Callable[[EnvironmentLink, Hints], None],
+        changed: Callable[[EnvironmentLink], None] = lambda link: None,
+    ) -> None:
+        self.key = key
+        self.uid = uid
+        self.spec = spec
+        self.queue = queue
+        self.available: bool | None = None
+        """Whether Redis answered the last time; None before the first time."""
+        self.problem = "not reached yet"
+        self.types: Mapping[str, KnownType] = {}
+        self.types_since: float | None = None
+        """time.monotonic() of when the first type was known; None: no worker has ever introduced itself."""
+        self.lost_at: float | None = None
+        """time.monotonic() of when the data was found to be another; jobs of before may still be running."""
+        self.workers = 0
+        self._leadership = leadership
+        self._listener = listener
+        self._changed = changed
+        self._leader: Leader | None = None
+        self._leading = asyncio.Lock()
+        self.inspect: Batcher[str, JobRecord | None] = Batcher(queue.inspect)
+        self.enqueue: Batcher[NewJob, Enqueued] = Batcher(self._enqueue)
+        self.cancel: Batcher[str, str] = Batcher(self._cancel)
+        self.acknowledge: Batcher[str, str] = Batcher(self._acknowledge)
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Where this environment's types are published: by its pools' images, or by workers run by hand."""
+        pools = {pool.image or self.spec.image for pool in self.spec.workers or ()}
+        return tuple(sorted(image for image in pools if image)) or (_LOCAL_IMAGE,)
+
+    # -- commands of a leader -----------------------------------------------------------------------------------------
+
+    async def _enqueue(self, jobs: Sequence[NewJob]) -> Sequence[Enqueued]:
+        return await self._led(lambda leader: self.queue.enqueue(jobs, leader=leader))
+
+    async def _cancel(self, ids: Sequence[str]) -> Sequence[str]:
+        return await self._led(lambda leader: self.queue.cancel(ids, leader=leader))
+
+    async def _acknowledge(self, ids: Sequence[str]) -> Sequence[str]:
+        return await self._led(lambda leader: self.queue.acknowledge(ids, leader=leader))
+
+    async def _led(self, command: Callable[[Leader], Awaitable[Answer]]) -> Answer:
+        """Run a write as the leader. A refusal is answered by looking at the Lease first, and only then by a new
+        epoch."""
+        self._leadership.check()
+        refused = await self._token(None)
+        try:
+            return await command(refused)
+        except LeaderFenced as error:
+            log.warning("a leader's epoch was refused", extra={"environment": str(self.key), "error": str(error)})
+        self._leadership.check()
+        return await command(await self._token(refused))
+
+    async def _token(self, refused: Leader | None) -> Leader:
+        """The leader's token; a new one when there is none or it is the refused one."""
+        async with self._leading:
+            if self._leader is None or self._leader == refused:
+                self._leadership.check()
+                self._leader = await self.queue.lead(SHARD, self._leadership.identity)
+            return self._leader
+
+    # -- state --------------------------------------------------------------------------------------------------------
+
+    async def check(self) -> None:
+        """Ask Redis for an authenticated PING and open the key space; sets `available` and `problem`."""
+        try:
+            await self.queue.ping()
+            await self.queue.open()
+        except QueueError as error:
+            self._set_available(False, str(error))
+        else:
+            self._set_available(True, "")
+
+    async def stats(self) -> Stats | None:
+        """Counts of all queues, None while Redis is away."""
+        try:
+            return await self.queue.stats()
+        except QueueUnavailable:
+            return None
+
+    def _set_available(self, available: bool, problem: str) -> None:
+        before, self.available, self.problem = self.available, available, problem
+        if before is not available:
+            self._changed(self)
+
+    # -- following ----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Follow the key space until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow(), name=f"hints {self.key}")
+            tasks.create_task(self._maintain(), name=f"sweep {self.key}")
+
+    async def _follow(self) -> None:
+        reader = HintReader(self.queue)
+        try:
+            while True:
+                try:
+                    hints = await reader.read()
+                except QueueError as error:
+                    self._set_available(False, str(error))
+                    await asyncio.sleep(_PAUSE)
+                    continue
+                self._set_available(True, "")
+                if hints.lost:
+                    self.lost_at = time.monotonic()
+                    log.warning("Redis holds other data than before", extra={"environment": str(self.key)})
+                if hints.types or hints.resync:
+                    await self._refresh()
+                if hints.ids or hints.resync or hints.types:
+                    self._listener(self, hints)
+                    await asyncio.sleep(_HINT_LINGER)
+        finally:
+            await reader.aclose()
+
+    async def _maintain(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            try:
+                await self.queue.sweep()
+                await self._refresh()
+            except QueueError as error:
+                self._set_available(False, str(error))
+
+    async def _refresh(self) -> None:
+        """Read which types the workers of this environment can run, and how many workers there are."""
+        try:
+            found: dict[str, Mapping[str, Any]] = {}
+            for image in self.images:
+                found |= await self.queue.types(image)
+            self.workers = (await self.queue.stats()).workers
+        except QueueUnavailable as error:
+            self._set_available(False, str(error))
+            return
+        types = {name: KnownType(told.get("schema", {}), told.get("settings", {})) for name, told in found.items()}
+        if types and self.types_since is None:
+            self.types_since = time.monotonic()
+        if types != self.types:
+            self.types = types
+            self._listener(self, Hints(types=True))

@@ -1,0 +1,108 @@
+"""All open environments of a leading replica, by key. Opening and closing is decided by whoever reads the
+FluidEnvironments."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+
+from fluid_queue import Hints, Queue
+
+from fluid_operator.api.fluidenvironment import FluidEnvironmentSpec
+from fluid_operator.environments.link import EnvironmentLink, Leadership
+from fluid_operator.kube.keys import ObjectKey
+
+log = logging.getLogger(__name__)
+
+DEFAULT = "default"
+"""The environment of a job that names none."""
+
+
+class EnvironmentRegistry:
+    """Links by key. `on_hints` hears of changed jobs; `on_change` of a namespace whose environments came, went or
+    changed."""
+
+    def __init__(self, leadership: Leadership) -> None:
+        self.on_hints: Callable[[EnvironmentLink, Hints], None] = lambda link, hints: None
+        self.on_change: Callable[[str], None] = lambda namespace: None
+        self._leadership = leadership
+        self._links: dict[ObjectKey, EnvironmentLink] = {}
+        self._tasks: dict[ObjectKey, asyncio.Task[None]] = {}
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Ends with the error of a link whose task crashed; a defect, not an outage."""
+
+    def __iter__(self) -> Iterator[EnvironmentLink]:
+        return iter(tuple(self._links.values()))
+
+    def get(self, key: ObjectKey) -> EnvironmentLink | None:
+        """The open link of this environment."""
+        return self._links.get(key)
+
+    def names(self, namespace: str) -> list[str]:
+        """The environments of a namespace, sorted."""
+        return sorted(key.name for key in self._links if key.namespace == namespace)
+
+    def choose(self, namespace: str, wanted: str | None) -> str | None:
+        """The environment for a job: the named one, else "default", else the only one; None when there is none or
+        the choice is open."""
+        names = self.names(namespace)
+        if wanted:
+            return wanted if wanted in names else None
+        if DEFAULT in names:
+            return DEFAULT
+        return names[0] if len(names) == 1 else None
+
+    async def put(
+        self, key: ObjectKey, uid: str, spec: FluidEnvironmentSpec, url: str, key_prefix: str
+    ) -> EnvironmentLink:
+        """The link of this environment: the open one with its spec renewed, or a new one when its Redis, prefix or
+        uid is another."""
+        link = self._links.get(key)
+        if link and (link.uid, link.queue.url, link.queue.keys.name) == (uid, url, key_prefix):
+            if link.spec != spec:
+                link.spec = spec
+                self.on_change(key.namespace)
+            return link
+        await self._close(key)
+        queue = Queue.from_url(url, key_prefix)
+        link = EnvironmentLink(key, uid, spec, queue, self._leadership, self._hinted, self._reached)
+        self._links[key] = link
+        task = asyncio.create_task(link.run(), name=f"environment {key}")
+        task.add_done_callback(self._ended)
+        self._tasks[key] = task
+        self.on_change(key.namespace)
+        return link
+
+    async def remove(self, key: ObjectKey) -> None:
+        """The environment is gone."""
+        if key in self._links:
+            await self._close(key)
+            self.on_change(key.namespace)
+
+    async def aclose(self) -> None:
+        """Close every link."""
+        for key in list(self._links):
+            await self._close(key)
+
+    async def _close(self, key: ObjectKey) -> None:
+        link = self._links.pop(key, None)
+        task = self._tasks.pop(key, None)
+        if task:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        if link:
+            await link.queue.aclose()
+
+    def _hinted(self, link: EnvironmentLink, hints: Hints) -> None:
+        # A link that was replaced may still have one last word.
+        if self._links.get(link.key) is link:
+            self.on_hints(link, hints)
+
+    def _reached(self, link: EnvironmentLink) -> None:
+        if self._links.get(link.key) is link:
+            self.on_change(link.key.namespace)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) and not self.failed.done():
+            self.failed.set_exception(error)

@@ -1,0 +1,297 @@
+"""One look at one FluidJob: what does it ask for, what does the queue say, what is to be done and written?
+
+Level-triggered: everything is read again each time, and events only decide when. Whatever is written comes from the
+record in the queue. What
+was done twice by accident (a crash between two steps, two hints for one change) does no harm, because ids make
+enqueue, cancel and acknowledge
+idempotent.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from fluid_queue import JobRecord, NewJob, QueueUnavailable
+
+from fluid_operator.api.conditions import Reason
+from fluid_operator.api.fluidjob_status import Phase
+from fluid_operator.environments.link import EnvironmentLink
+from fluid_operator.environments.registry import EnvironmentRegistry
+from fluid_operator.jobs import preparation, status
+from fluid_operator.jobs.pacing import Pacing
+from fluid_operator.jobs.problems import Problem, ending, waiting
+from fluid_operator.jobs.runs import Target, asks_to_cancel, target
+from fluid_operator.jobs.sources import read_source
+from fluid_operator.jobs.view import JobView, digest
+from fluid_operator.jobs.writer import StatusWriter
+from fluid_operator.kube.client import Kube
+from fluid_operator.kube.errors import Conflict
+from fluid_operator.kube.keys import ObjectKey
+from fluid_operator.kube.workqueue import Again
+
+log = logging.getLogger(__name__)
+
+_RETRIES = 3
+"""Looks at a fresh object after a conflict, before the work queue backs off."""
+
+_STOPPING_SECONDS = 2.0
+"""How soon to look again at a job that is being stopped, in case its worker never answers."""
+
+_ENQUEUED = frozenset({Phase.QUEUED.value, Phase.SCHEDULED.value, Phase.RETRYING.value, Phase.RUNNING.value})
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcilerSettings:
+    """Seconds."""
+
+    unknown_type_grace: float = 600.0
+    """How long a type may be missing from what the workers published, once they have published anything."""
+    lease: float = 15.0
+    """How long a job that was running when Redis lost its data is waited for before it is enqueued again."""
+
+
+class Reconciler:
+    """Holds no state of jobs; only memories of when something was first noticed."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        registry: EnvironmentRegistry,
+        writer: StatusWriter,
+        pacing: Pacing,
+        *,
+        settings: ReconcilerSettings,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._kube = kube
+        self._registry = registry
+        self._writer = writer
+        self._pacing = pacing
+        self._settings = settings
+        self._clock = clock
+        self._noticed: dict[tuple[ObjectKey, str], float] = {}
+
+    async def reconcile(self, key: ObjectKey, view: JobView) -> Again | None:
+        """Bring one object and the queue into agreement, or say when to look again."""
+        for _ in range(_RETRIES):
+            try:
+                return await self._look(key, view)
+            except Conflict:
+                fresh = await self._writer.refresh(key)
+                if fresh is None or fresh.uid != view.uid:
+                    return None
+                view = fresh
+            except QueueUnavailable as error:
+                log.info("the queue is away; the job waits for it", extra={**_names(key, view), "error": str(error)})
+                return Again(1.0)
+        return Again(0.5)
+
+    def forget(self, key: ObjectKey) -> None:
+        """The object has ended or is gone."""
+        self._pacing.forget(key)
+        for noticed in [each for each in self._noticed if each[0] == key]:
+            del self._noticed[noticed]
+
+    # -- one look -----------------------------------------------------------------------------------------------------
+
+    async def _look(self, key: ObjectKey, view: JobView) -> Again | None:
+        if view.settled:
+            self.forget(key)
+            return None
+        wanted = target(view, view.spec)
+        if wanted.known and view.terminal:
+            await self._writer.touch(key, view, wanted)
+            return None
+        if not wanted.known:
+            view = await self._with_spec(key, view)
+        link, again = await self._link(key, view, wanted)
+        if link is None:
+            return again
+        return await self._follow(key, view, wanted, link)
+
+    async def _link(self, key: ObjectKey, view: JobView, wanted: Target) -> tuple[EnvironmentLink | None, Again | None]:
+        """The open environment of the run; without one, the reason stands in the status."""
+        name = view.environment if wanted.known else None
+        if name is None:
+            name = self._registry.choose(key.namespace, (view.spec or {}).get("environment") or None)
+        link = self._registry.get(ObjectKey(key.namespace, name)) if name else None
+        if link is None:
+            return None, await self._refuse(key, view, wanted, self._no_environment(key, view), "")
+        if link.available is None:
+            return None, None  # it tells us when it knows
+        if not link.available and view.phase not in _ENQUEUED:
+            problem = waiting(Reason.QUEUE_UNAVAILABLE, f"environment {link.key.name}: {link.problem}")
+            return None, await self._refuse(key, view, wanted, problem, "")
+        return (link if link.available else None), None
+
+    def _no_environment(self, key: ObjectKey, view: JobView) -> Problem:
+        names = self._registry.names(key.namespace)
+        wished = (view.spec or {}).get("environment") or view.environment
+        if wished:
+            message = (
+                f"there is no FluidEnvironment {wished} in this namespace that can be reached; the job waits for it"
+            )
+        elif names:
+            message = f"spec.environment: name one of {', '.join(names)}; none of them is called default"
+        else:
+            message = "there is no FluidEnvironment in this namespace that can be reached; create one called default"
+        return waiting(Reason.ENVIRONMENT_NOT_FOUND, message)
+
+    async def _follow(self, key: ObjectKey, view: JobView, wanted: Target, link: EnvironmentLink) -> Again | None:
+        """From the record of the run to the next step."""
+        while True:
+            record = await link.inspect(wanted.job_id(view.uid))
+            if record is None:
+                return await self._enqueue(key, view, wanted, link)
+            if record.hash == wanted.hash or not record.hash:
+                break
+            if record.ended and not wanted.known:
+                # A past that the API server has forgotten (restored from a backup) has used this number.
+                wanted = wanted.after()
+                continue
+            if not record.ended and not record.started_at:
+                return await self._enqueue(key, view, wanted, link)
+            break
+        if asks_to_cancel(view, wanted) and not record.ended:
+            return await self._cancel(key, view, wanted, link, record)
+        return await self._tell(key, view, wanted, link, record)
+
+    # -- steps --------------------------------------------------------------------------------------------------------
+
+    async def _enqueue(self, key: ObjectKey, view: JobView, wanted: Target, link: EnvironmentLink) -> Again | None:
+        """The run is not in the queue, or waits there with an older spec: put it there, unless something is in the
+        way."""
+        name = link.key.name
+        if asks_to_cancel(view, wanted):
+            told = status.cancelled_before(view, wanted, name, now=_now())
+            return await self._end(key, view, told)
+        if view.suspend:
+            await self._write(key, view, status.held(view, wanted, name, now=_now()))
+            return None
+        if (left := self._still_running(key, view, wanted, link)) > 0:
+            return Again(left)
+        try:
+            job = await self._prepare(key, view, wanted, link)
+        except Problem as problem:
+            return await self._refuse(key, view, wanted, problem, name)
+        answer = await link.enqueue(job)
+        log.info("enqueued", extra={**_names(key, view), "job": job.id, "answer": answer.code})
+        if answer.code == "finished":
+            record = await link.inspect(job.id)
+            if record is not None and (record.hash == wanted.hash or not record.hash):
+                return await self._tell(key, view, wanted, link, record)
+            return Again(0.0)
+        phase = Phase.SCHEDULED if answer.state == "delayed" else Phase.QUEUED
+        return Again(max(0.01, self._pacing.wait(key, phase.value, self._clock(), first=True)))
+
+    def _still_running(self, key: ObjectKey, view: JobView, wanted: Target, link: EnvironmentLink) -> float:
+        """Seconds for which a worker may still run a job whose record was lost; it learns of the loss at its next
+        renewal."""
+        if not wanted.known or view.phase != Phase.RUNNING.value:
+            return 0.0
+        now = self._clock()
+        since = link.lost_at or self._noticed.setdefault((key, "missing"), now)
+        return since + self._settings.lease - now
+
+    async def _prepare(self, key: ObjectKey, view: JobView, wanted: Target, link: EnvironmentLink) -> NewJob:
+        """The job for the queue. Raises a Problem."""
+        view = await self._with_spec(key, view)
+        spec = preparation.read_spec(view.spec or {})
+        known = link.types.get(spec.type)
+        if known is None:
+            raise self._unknown_type(key, spec.type, link)
+        payload: Mapping[str, Any] = dict(spec.payload or {})
+        preparation.check_size(payload)
+        if spec.payload_from:
+            payload = {**payload, **await read_source(self._kube, key.namespace, spec.payload_from)}
+        preparation.check_payload(payload, known, secret=spec.payload_from is not None)
+        effective = preparation.resolve(spec, link.spec, known)
+        seed = _seed(view) if wanted.known else (0, 0)
+        return preparation.new_job(key, view, wanted, link.key.name, spec, effective, payload, seed=seed)
+
+    async def _with_spec(self, key: ObjectKey, view: JobView) -> JobView:
+        """The same view with its spec, which memory does not keep for a job that is under way. Raises Conflict when
+        the object changed."""
+        if view.spec is not None:
+            return view
+        return replace(view, spec=await self._writer.read_spec(key, view))
+
+    def _unknown_type(self, key: ObjectKey, kind: str, link: EnvironmentLink) -> Problem:
+        known = ", ".join(sorted(link.types)) or "none yet"
+        if link.types_since is None:
+            message = f"spec.type: no worker of environment {link.key.name} has told yet which types it can run"
+            return waiting(Reason.TYPE_NOT_YET_KNOWN, message)
+        now = self._clock()
+        since = max(link.types_since, self._noticed.setdefault((key, f"type {kind}"), now))
+        left = since + self._settings.unknown_type_grace - now
+        message = f"spec.type: no worker of environment {link.key.name} can run {kind}; known: {known}"
+        if left > 0:
+            return waiting(Reason.TYPE_NOT_YET_KNOWN, message, again=left)
+        return ending(Reason.UNKNOWN_TYPE, message)
+
+    async def _cancel(
+        self, key: ObjectKey, view: JobView, wanted: Target, link: EnvironmentLink, record: JobRecord
+    ) -> Again | None:
+        code = await link.cancel(record.id)
+        after = await link.inspect(record.id)
+        log.info("cancelled", extra={**_names(key, view), "job": record.id, "answer": code})
+        if after is None:
+            return Again(0.0)
+        again = await self._tell(key, view, wanted, link, after)
+        return again or (None if after.ended else Again(_STOPPING_SECONDS))
+
+    async def _tell(
+        self, key: ObjectKey, view: JobView, wanted: Target, link: EnvironmentLink, record: JobRecord
+    ) -> Again | None:
+        """Write what the record says: an end at once, anything else when it is due."""
+        told = status.fold(view, wanted, record, now=_now(), workers=link.workers)
+        if record.ended:
+            again = await self._end(key, view, told)
+            await link.acknowledge(record.id)
+            return again
+        if digest(told) == view.digest:
+            return None
+        if wait := self._pacing.wait(key, told["phase"], self._clock(), first=record.attempt <= 1):
+            return Again(wait)
+        await self._write(key, view, told)
+        return None
+
+    async def _refuse(
+        self, key: ObjectKey, view: JobView, wanted: Target, problem: Problem, environment: str
+    ) -> Again | None:
+        told = status.refused(view, wanted, problem, environment, now=_now())
+        if problem.terminal:
+            log.info("refused", extra={**_names(key, view), "reason": problem.reason.value})
+            return await self._end(key, view, told)
+        await self._write(key, view, told)
+        return Again(problem.again) if problem.again else None
+
+    async def _end(self, key: ObjectKey, view: JobView, told: Mapping[str, Any]) -> Again | None:
+        """Write a terminal status; what the object asks for beyond this run is looked at next."""
+        after = await self._writer.write(key, view, told)
+        self.forget(key)
+        return None if after.settled else Again(0.0)
+
+    async def _write(self, key: ObjectKey, view: JobView, told: Mapping[str, Any]) -> None:
+        if digest(told) != view.digest:
+            await self._writer.write(key, view, told)
+            self._pacing.written(key, told["phase"], self._clock())
+
+
+def _seed(view: JobView) -> tuple[int, int]:
+    """Where a run goes on whose record was lost: its attempts, and how many of them are known to have failed."""
+    running = view.phase == Phase.RUNNING.value
+    return view.attempts, max(0, view.attempts - (1 if running else 0))
+
+
+def _names(key: ObjectKey, view: JobView) -> dict[str, str]:
+    return {"namespace": key.namespace, "object": key.name, "uid": view.uid}
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,278 @@
+"""The status of a FluidJob as a fold over its record in the queue, never over memory. Pure: view, record and time
+in, JSON out.
+
+A status is always written whole: what is not in it is not so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from fluid_queue import Attempt, JobRecord
+
+from fluid_operator.api.conditions import ConditionType, Reason, cut
+from fluid_operator.api.fields import format_time
+from fluid_operator.api.fluidjob_status import ATTEMPT_HISTORY_LIMIT, Phase
+from fluid_operator.jobs.problems import Problem
+from fluid_operator.jobs.runs import Target
+from fluid_operator.jobs.view import JobView
+
+RESULT_LIMIT = 4096
+"""Bytes of JSON that a status shows of a result."""
+
+SHORT, LONG = 256, 1024
+"""Characters of short and long texts in the schema."""
+
+Json = dict[str, Any]
+
+_OUTCOMES = {"Failed": "Failed", "Stalled": "Stalled", "AttemptTimeout": "AttemptTimeout", "RateLimited": "RateLimited"}
+_ENDED = {"completed": Phase.SUCCEEDED, "failed": Phase.FAILED, "cancelled": Phase.CANCELLED}
+_REASON = re.compile(r"[A-Za-z]([A-Za-z0-9_,:]{0,126}[A-Za-z0-9_])?")
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A phase with the reason and the sentence of its Ready condition."""
+
+    phase: Phase
+    reason: str
+    message: str
+
+
+def fold(view: JobView, wanted: Target, record: JobRecord, *, now: datetime, workers: int) -> Json:
+    """The status that tells what the record says. `workers` were heard of in the last minute."""
+    state = state_of(record, workers)
+    same = record.hash == wanted.hash
+    generation = view.generation if same else record.origin.get("generation", view.observed)
+    status: Json = {
+        "observedGeneration": generation,
+        "phase": state.phase.value,
+        "run": wanted.run,
+        "specHash": record.hash or wanted.hash,
+        "jobId": record.id,
+        "environment": record.origin.get("environment") or view.environment,
+        "attempts": record.attempt,
+        "conditions": conditions(view, state, generation, now),
+    }
+    _add(status, "queue", record.queue)
+    _add(status, "effective", record.origin.get("effective"))
+    _add(status, "worker", record.worker)
+    _add(status, "attemptHistory", history(record))
+    _add(status, "lastHandledRequest", _handled(view, wanted, state.phase))
+    _add(status, "error", _error(record.error))
+    _add(status, "progress", _progress(record, state.phase))
+    status |= _times(record)
+    status |= _result(record)
+    return status
+
+
+def refused(view: JobView, wanted: Target, problem: Problem, environment: str, *, now: datetime) -> Json:
+    """The status of a run that could not be enqueued, for now or for good."""
+    phase = Phase.FAILED if problem.terminal else Phase.PENDING
+    return _without_record(view, wanted, State(phase, problem.reason.value, problem.message), environment, now)
+
+
+def held(view: JobView, wanted: Target, environment: str, *, now: datetime) -> Json:
+    """The status of a run that its spec holds back before it is enqueued."""
+    state = State(Phase.SUSPENDED, Reason.SUSPENDED.value, "held back by spec.suspend; set it to false to go on")
+    return _without_record(view, wanted, state, environment, now)
+
+
+def cancelled_before(view: JobView, wanted: Target, environment: str, *, now: datetime) -> Json:
+    """The status of a run that was cancelled before it was enqueued."""
+    state = State(Phase.CANCELLED, Reason.CANCELLED.value, "cancelled before it was enqueued")
+    return _without_record(view, wanted, state, environment, now)
+
+
+def _without_record(view: JobView, wanted: Target, state: State, environment: str, now: datetime) -> Json:
+    ended = state.phase.terminal
+    status: Json = {
+        "observedGeneration": view.generation,
+        "phase": state.phase.value,
+        "conditions": conditions(view, state, view.generation, now),
+    }
+    if ended or view.run:
+        # The very first run gets its number only when something happens to it: an object without one may be a
+        # re-created one.
+        status |= {"run": wanted.run, "specHash": wanted.hash}
+    if ended:
+        status |= {"completionTime": format_time(now), "attempts": 0}
+        if state.phase is Phase.FAILED:
+            status["error"] = {"type": state.reason, "message": cut(state.message, LONG)}
+    _add(status, "environment", environment)
+    _add(status, "lastHandledRequest", _handled(view, wanted, state.phase))
+    return status
+
+
+def state_of(record: JobRecord, workers: int) -> State:
+    """The record's state in the words of the API."""
+    if record.ended:
+        return _end_state(record)
+    if record.state == "active":
+        if record.stopping:
+            return State(Phase.RUNNING, Reason.STOPPING.value, f"being stopped on {record.worker}")
+        return State(Phase.RUNNING, Reason.RUNNING.value, f"attempt {record.attempt} runs on {record.worker}")
+    if record.state == "delayed" and record.attempt:
+        why = f": {record.error['type']}: {record.error['message']}" if record.error else ""
+        return State(Phase.RETRYING, Reason.RETRYING.value, f"attempt {record.attempt} failed{why}")
+    if record.state == "delayed":
+        return State(Phase.SCHEDULED, Reason.SCHEDULED.value, f"starts at {_time(record.due_at)}")
+    if not workers:
+        message = f"waits in queue {record.queue}; no worker was heard of in the last minute"
+        return State(Phase.QUEUED, Reason.NO_WORKERS.value, message)
+    return State(Phase.QUEUED, Reason.QUEUED.value, f"waits in queue {record.queue}")
+
+
+def _end_state(record: JobRecord) -> State:
+    phase = _ENDED[record.state]
+    times = "1 attempt" if record.attempt == 1 else f"{record.attempt} attempts"
+    if phase is Phase.SUCCEEDED:
+        return State(phase, Reason.SUCCEEDED.value, f"succeeded after {times}")
+    if phase is Phase.CANCELLED:
+        message = f"cancelled after {times}" if record.attempt else "cancelled before it started"
+        return State(phase, Reason.CANCELLED.value, message)
+    why = f": {record.error['type']}: {record.error['message']}" if record.error else ""
+    reason = record.reason if _REASON.fullmatch(record.reason) else Reason.BACKOFF_LIMIT_EXCEEDED.value
+    return State(phase, reason, f"failed after {times}{why}")
+
+
+def conditions(view: JobView, state: State, generation: int, now: datetime) -> list[Json]:
+    """The conditions of design section 3 for a state; a condition whose status stays keeps its transition time."""
+    before = {kind: (status, since) for kind, status, since in view.conditions}
+    wanted: list[tuple[ConditionType, bool, str, str]] = [
+        (ConditionType.READY, state.phase is Phase.SUCCEEDED, state.reason, state.message)
+    ]
+    if state.phase is Phase.SUCCEEDED:
+        wanted.append((ConditionType.COMPLETE, True, state.reason, state.message))
+    elif state.phase.terminal:
+        wanted.append((ConditionType.FAILED, True, state.reason, state.message))
+        wanted.append((ConditionType.STALLED, True, state.reason, state.message))
+    elif state.phase is Phase.SUSPENDED:
+        wanted.append((ConditionType.SUSPENDED, True, state.reason, state.message))
+    else:
+        wanted.append((ConditionType.RECONCILING, True, state.reason, state.message))
+    if view.unsupported:
+        reason = Reason.NOT_YET_SUPPORTED.value
+        wanted.append((ConditionType.NOT_YET_SUPPORTED, True, reason, "; ".join(view.unsupported)))
+    stamp = format_time(now)
+    found: list[Json] = []
+    for kind, holds, reason, message in wanted:
+        status = "True" if holds else "False"
+        old = before.get(kind.value)
+        since = old[1] if old and old[0] == status else stamp
+        found.append(
+            {
+                "type": kind.value,
+                "status": status,
+                "observedGeneration": max(generation, 0),
+                "lastTransitionTime": since,
+                "reason": reason,
+                "message": cut(message),
+            }
+        )
+    return found
+
+
+def history(record: JobRecord) -> list[Json]:
+    """The last attempts that have ended, the one that ended the job included."""
+    ended = [_past(attempt) for attempt in record.attempts]
+    if record.ended and record.claimed_at and not record.tombstone:
+        last: Json = {
+            "attempt": record.attempt,
+            "startTime": _time(record.claimed_at),
+            "duration": duration_text(record.finished_at - record.claimed_at),
+            "worker": record.worker,
+            "outcome": _ENDED[record.state].value,
+        }
+        if record.state == "failed":
+            last |= _error_words(record.error)
+        # A job that was cancelled, or ran out of time, between two attempts has no further one.
+        if not record.attempts or record.attempts[-1].attempt < record.attempt:
+            ended.append(last)
+    return ended[-ATTEMPT_HISTORY_LIMIT:]
+
+
+def _past(attempt: Attempt) -> Json:
+    told: Json = {
+        "attempt": attempt.attempt,
+        "startTime": _time(attempt.started_at),
+        "duration": duration_text(attempt.ended_at - attempt.started_at),
+        "worker": attempt.worker,
+        "outcome": _OUTCOMES.get(attempt.outcome, "Failed"),
+    }
+    return told | _error_words(attempt.error)
+
+
+def _error_words(error: Mapping[str, Any] | None) -> Json:
+    return {"errorType": error["type"], "message": cut(error["message"], SHORT)} if error else {}
+
+
+def _error(error: Mapping[str, Any] | None) -> Json | None:
+    if not error:
+        return None
+    return {"type": error["type"], "message": cut(error["message"], LONG), "attempt": error["attempt"]}
+
+
+def _progress(record: JobRecord, phase: Phase) -> Json | None:
+    if not record.progress or phase is not Phase.RUNNING:
+        return None
+    return {"percent": record.progress["percent"], "message": cut(record.progress["message"], SHORT)}
+
+
+def _times(record: JobRecord) -> Json:
+    times: Json = {}
+    if record.started_at:
+        times["startTime"] = _time(record.started_at)
+    if record.state == "delayed":
+        times["nextAttemptTime"] = _time(record.due_at)
+    if record.ended:
+        times["completionTime"] = _time(record.finished_at)
+        if record.started_at:
+            took = max(0, record.finished_at - record.started_at)
+            times |= {"durationMilliseconds": took, "duration": duration_text(took)}
+    return times
+
+
+def _result(record: JobRecord) -> Json:
+    if record.result is None:
+        return {}
+    if len(record.result) > RESULT_LIMIT:
+        return {"resultTruncated": True}
+    return {"result": orjson.loads(record.result)}
+
+
+def _handled(view: JobView, wanted: Target, phase: Phase) -> str:
+    """A cancel is handled when the job has ended: until then it must survive the loss of worker, Redis and operator."""
+    request = wanted.request
+    if request is None or (request.verb == "cancel" and not phase.terminal):
+        return view.last_request
+    return request.text
+
+
+def _add(status: Json, name: str, value: str | Mapping[str, Any] | Sequence[Any] | None) -> None:
+    if value:
+        status[name] = value
+
+
+def _time(milliseconds: int) -> str:
+    return format_time(datetime.fromtimestamp(milliseconds / 1000, UTC))
+
+
+def duration_text(milliseconds: int) -> str:
+    """A duration for people, three digits or two units: 4ms, 1.24s, 12.4s, 3m20s, 2h05m."""
+    if milliseconds < 1000:
+        return f"{max(0, milliseconds)}ms"
+    seconds = milliseconds / 1000
+    if seconds < 9.995:
+        return f"{seconds:.2f}s"
+    if seconds < 59.95:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"

@@ -1,0 +1,102 @@
+"""What the operator keeps in memory of a FluidJob: some strings and numbers, the spec only while it still has to be
+looked at. Pure."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from fluid_operator.api.fluidjob_status import Phase
+from fluid_operator.api.meta import REQUEST_ANNOTATION
+from fluid_operator.api.not_yet import unsupported_fields
+
+TERMINAL = frozenset(phase.value for phase in Phase if phase.terminal)
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """One FluidJob at one resourceVersion. Two views with the same content are equal."""
+
+    uid: str
+    resource_version: str
+    generation: int
+    created: str
+    deleting: bool
+    cancelled: bool
+    suspend: bool
+    request: str
+    """The annotation as it stands, executed or not."""
+    spec: Mapping[str, Any] | None
+    """Raw; None once the status speaks of this generation and the job is in the queue or beyond."""
+    unsupported: tuple[str, ...]
+    """Fields with no effect yet, each as `spec.field: what that means`."""
+    observed: int
+    phase: str
+    run: int
+    """0: never enqueued."""
+    spec_hash: str
+    job_id: str
+    environment: str
+    attempts: int
+    last_request: str
+    conditions: tuple[tuple[str, str, str], ...]
+    """(type, status, lastTransitionTime); empty once terminal."""
+    digest: int
+    """Of the whole status, to see whether a new one differs; 0 once terminal."""
+
+    @property
+    def terminal(self) -> bool:
+        return self.phase in TERMINAL
+
+    @property
+    def requested(self) -> str:
+        """A request that has not been executed yet, or the empty string."""
+        return self.request if self.request != self.last_request else ""
+
+    @property
+    def settled(self) -> bool:
+        """Nothing is left to do: the run has ended, and nobody has asked for anything since."""
+        return self.terminal and self.generation == self.observed and not self.requested
+
+
+def project(raw: Mapping[str, Any]) -> JobView:
+    """What is kept of a FluidJob as the API server sends it."""
+    meta, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
+    phase = sys.intern(status.get("phase") or Phase.PENDING.value)
+    observed = status.get("observedGeneration", -1)
+    ended = phase in TERMINAL
+    conditions = status.get("conditions") or ()
+    return JobView(
+        uid=meta["uid"],
+        resource_version=meta["resourceVersion"],
+        generation=meta.get("generation", 0),
+        created=meta["creationTimestamp"],
+        deleting="deletionTimestamp" in meta,
+        cancelled=spec.get("cancelled", False),
+        suspend=spec.get("suspend", False),
+        request=(meta.get("annotations") or {}).get(REQUEST_ANNOTATION, ""),
+        spec=spec if meta.get("generation", 0) != observed or phase in _BEFORE_THE_QUEUE else None,
+        unsupported=tuple(f"{field}: {text}" for field, text in unsupported_fields("FluidJob", spec)),
+        observed=observed,
+        phase=phase,
+        run=status.get("run", 0),
+        spec_hash=status.get("specHash", ""),
+        job_id=status.get("jobId", ""),
+        environment=sys.intern(status.get("environment", "")),
+        attempts=status.get("attempts", 0),
+        last_request=status.get("lastHandledRequest", ""),
+        conditions=() if ended else tuple((c["type"], c["status"], c["lastTransitionTime"]) for c in conditions),
+        digest=0 if ended else digest(status),
+    )
+
+
+def digest(status: Mapping[str, Any]) -> int:
+    """Equal for equal JSON, within this process."""
+    return hash(orjson.dumps(status, option=orjson.OPT_SORT_KEYS))
+
+
+_BEFORE_THE_QUEUE = frozenset({Phase.PENDING.value, Phase.SUSPENDED.value})

@@ -1,0 +1,98 @@
+"""The one place that writes the status of a FluidJob: as the leader, onto the version that was read, as a whole.
+
+A JSON Patch and not a merge patch, because a merge would mix the maps of this run (result, error) with those of the
+last. Replacing
+metadata.resourceVersion makes the API server refuse a stale write with 409; the test of the uid refuses a re-created
+object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from fluid_operator.jobs.runs import Target
+from fluid_operator.jobs.view import JobView, project
+from fluid_operator.kube.client import JSON_PATCH, Json, Kube
+from fluid_operator.kube.errors import Conflict, Invalid, NotFound
+from fluid_operator.kube.keys import FLUID_JOBS, ObjectKey
+
+
+class Leadership(Protocol):
+    """Who may write."""
+
+    def check(self) -> None:
+        """Raises NotLeader when this replica does not lead."""
+
+
+class StatusWriter:
+    """`observe` gets each answer of the API server, so that the cache knows it before the watch does."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        leadership: Leadership,
+        observe: Callable[[Json], None],
+        written: Callable[[str], None] = lambda phase: None,
+    ) -> None:
+        self._kube = kube
+        self._leadership = leadership
+        self._observe = observe
+        self._written = written
+
+    async def write(self, key: ObjectKey, view: JobView, status: Mapping[str, Any]) -> JobView:
+        """Replace the status of exactly this version. Raises Conflict when the object is another by now, NotLeader,
+        or a KubeError."""
+        if view.terminal and status.get("run") == view.run and status["phase"] != view.phase:
+            raise AssertionError(f"{key}: {view.phase} of run {view.run} never becomes {status['phase']}")
+        self._leadership.check()
+        patch = [
+            {"op": "test", "path": "/metadata/uid", "value": view.uid},
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": view.resource_version},
+            {"op": "add", "path": "/status", "value": status},
+        ]
+        try:
+            answer = await self._kube.patch(
+                FLUID_JOBS, key, patch, subresource="status", content_type=JSON_PATCH, wait_if_throttled=True
+            )
+        except Invalid as error:
+            if "testing value" in error.message or "/metadata/uid" in error.message:
+                raise Conflict(409, "Conflict", error.message, error.path) from error
+            raise
+        self._observe(answer)
+        self._written(status["phase"])
+        return project(answer)
+
+    async def touch(self, key: ObjectKey, view: JobView, wanted: Target) -> None:
+        """Say on a finished object that its new generation and request were seen, and changed nothing."""
+        raw = await self._same(key, view)
+        status = dict(raw["status"])
+        status["observedGeneration"] = view.generation
+        status["conditions"] = [
+            {**condition, "observedGeneration": view.generation} for condition in status.get("conditions", [])
+        ]
+        if wanted.request:
+            status["lastHandledRequest"] = wanted.request.text
+        await self.write(key, view, status)
+
+    async def read_spec(self, key: ObjectKey, view: JobView) -> Mapping[str, Any]:
+        """The raw spec of exactly this version. Raises Conflict when the object is another by now."""
+        raw = await self._same(key, view)
+        spec: Mapping[str, Any] = raw["spec"]
+        return spec
+
+    async def _same(self, key: ObjectKey, view: JobView) -> Json:
+        raw = await self._kube.get(FLUID_JOBS, key)
+        meta = raw["metadata"]
+        if (meta["uid"], meta["resourceVersion"]) != (view.uid, view.resource_version):
+            raise Conflict(409, "Conflict", "the object has changed", FLUID_JOBS.path(*key))
+        return raw
+
+    async def refresh(self, key: ObjectKey) -> JobView | None:
+        """The object as it is now, told to the cache too; None when it is gone."""
+        try:
+            raw = await self._kube.get(FLUID_JOBS, key)
+        except NotFound:
+            return None
+        self._observe(raw)
+        return project(raw)

@@ -1,0 +1,51 @@
+"""Many questions, one call."""
+
+import asyncio
+
+import pytest
+from fluid_operator.environments.batching import Batcher
+
+
+async def test_questions_that_come_together_are_asked_together():
+    calls = []
+
+    async def ask(questions):
+        calls.append(list(questions))
+        return [question * 2 for question in questions]
+
+    batcher = Batcher(ask)
+    assert await asyncio.gather(*(batcher(n) for n in range(5))) == [0, 2, 4, 6, 8]
+    assert calls == [[0, 1, 2, 3, 4]]
+    assert await batcher(7) == 14
+
+
+async def test_a_failed_call_fails_every_asker_and_not_the_next():
+    answers = iter([ValueError("away"), None])
+
+    async def ask(questions):
+        if error := next(answers):
+            raise error
+        return questions
+
+    batcher = Batcher(ask)
+    results = await asyncio.gather(batcher(1), batcher(2), return_exceptions=True)
+    assert [type(result) for result in results] == [ValueError, ValueError]
+    assert await batcher(3) == 3
+
+
+async def test_nothing_is_asked_for_someone_who_has_gone():
+    asked = []
+
+    async def ask(questions):
+        asked.extend(questions)
+        return questions
+
+    batcher = Batcher(ask)
+    gone = asyncio.ensure_future(batcher("gone"))
+    stays = asyncio.ensure_future(batcher("stays"))
+    await asyncio.sleep(0)
+    gone.cancel()
+    assert await stays == "stays"
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    assert asked == ["stays"]

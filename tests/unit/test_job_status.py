@@ -1,0 +1,183 @@
+"""The status as a fold over the record: phases, conditions, bounds."""
+
+from datetime import UTC, datetime
+
+import pytest
+from fluid_operator.api.conditions import Reason
+from fluid_operator.api.fluidjob_status import FluidJobStatus
+from fluid_operator.api.meta import parse
+from fluid_operator.jobs import status
+from fluid_operator.jobs.problems import ending, waiting
+from fluid_operator.jobs.requests import parse_request
+from fluid_operator.jobs.runs import Target
+from fluid_queue import Attempt
+from support.jobs import record, view
+
+NOW = datetime(2026, 11, 24, 7, 0, 0, tzinfo=UTC)
+ERROR = {"type": "SMTPError", "message": "no", "attempt": 1}
+WANTED = Target(1, "v1:a", None, known=True)
+
+
+def told(state, *, seen=None, wanted=WANTED, workers=1, **fields):
+    found = status.fold(seen or view(generation=1), wanted, record(state, **fields), now=NOW, workers=workers)
+    parse(FluidJobStatus, found, at="status", unknown="forbid")  # whatever is told fits the schema
+    return found
+
+
+def conditions(found):
+    return {each["type"]: (each["status"], each["reason"]) for each in found["conditions"]}
+
+
+@pytest.mark.parametrize(
+    ("state", "fields", "phase", "want"),
+    [
+        ("waiting", {}, "Queued", {"Ready": ("False", "Queued"), "Reconciling": ("True", "Queued")}),
+        (
+            "delayed",
+            {"due_at": 9000},
+            "Scheduled",
+            {"Ready": ("False", "Scheduled"), "Reconciling": ("True", "Scheduled")},
+        ),
+        (
+            "delayed",
+            {"due_at": 9000, "attempt": 1, "error": ERROR},
+            "Retrying",
+            {"Ready": ("False", "Retrying"), "Reconciling": ("True", "Retrying")},
+        ),
+        ("active", {}, "Running", {"Ready": ("False", "Running"), "Reconciling": ("True", "Running")}),
+        (
+            "active",
+            {"stopping": True},
+            "Running",
+            {"Ready": ("False", "Stopping"), "Reconciling": ("True", "Stopping")},
+        ),
+        ("completed", {}, "Succeeded", {"Ready": ("True", "Succeeded"), "Complete": ("True", "Succeeded")}),
+        (
+            "failed",
+            {"reason": "BackoffLimitExceeded", "error": ERROR},
+            "Failed",
+            {
+                "Ready": ("False", "BackoffLimitExceeded"),
+                "Failed": ("True", "BackoffLimitExceeded"),
+                "Stalled": ("True", "BackoffLimitExceeded"),
+            },
+        ),
+        (
+            "cancelled",
+            {},
+            "Cancelled",
+            {"Ready": ("False", "Cancelled"), "Failed": ("True", "Cancelled"), "Stalled": ("True", "Cancelled")},
+        ),
+    ],
+    ids=["waiting", "scheduled", "retrying", "running", "stopping", "succeeded", "failed", "cancelled"],
+)
+def test_each_state_has_its_phase_and_conditions(state, fields, phase, want):
+    found = told(state, **fields)
+    assert found["phase"] == phase
+    assert conditions(found) == want
+    assert found["observedGeneration"] == 1
+
+
+def test_a_waiting_job_says_that_there_is_no_worker():
+    assert conditions(told("waiting", workers=0))["Ready"] == ("False", "NoWorkers")
+
+
+def test_times_are_those_of_the_record():
+    found = told("completed")
+    assert found["startTime"] == "1970-01-01T00:00:01.000000Z"
+    assert (found["durationMilliseconds"], found["duration"]) == (1240, "1.24s")
+
+
+def test_a_job_that_was_cancelled_before_it_started_has_no_duration():
+    found = told("cancelled", attempt=0, started_at=0, claimed_at=0)
+    assert "duration" not in found
+    assert "attemptHistory" not in found
+
+
+def test_the_history_ends_with_the_attempt_that_ended_the_job():
+    past = [Attempt(n, 1000, 1500, "w", "Failed", ERROR) for n in range(1, 6)]
+    found = told("failed", attempt=6, attempts=past, error=ERROR | {"attempt": 6}, reason="BackoffLimitExceeded")
+    assert [each["attempt"] for each in found["attemptHistory"]] == [2, 3, 4, 5, 6]
+    assert found["attemptHistory"][-1]["errorType"] == "SMTPError"
+
+
+def test_a_job_cancelled_between_two_attempts_is_not_shown_with_a_third():
+    past = [Attempt(1, 1000, 1500, "w", "Failed", ERROR)]
+    assert len(told("cancelled", attempt=1, attempts=past)["attemptHistory"]) == 1
+
+
+def test_a_result_is_shown_up_to_4_kib():
+    assert told("completed", result=b'{"a":null}')["result"] == {"a": None}
+    large = told("completed", result=b'"' + b"x" * 5000 + b'"')
+    assert large["resultTruncated"] is True
+    assert "result" not in large
+
+
+def test_messages_are_cut_to_what_the_schema_takes():
+    found = told("failed", reason="X", error={"type": "T", "message": "m" * 5000, "attempt": 1})
+    assert len(found["error"]["message"]) == 1024
+    assert len(found["attemptHistory"][0]["message"]) == 256
+
+
+def test_a_reason_that_is_no_word_is_not_repeated():
+    assert conditions(told("failed", reason="two words"))["Failed"] == ("True", "BackoffLimitExceeded")
+
+
+def test_progress_is_shown_only_while_the_job_runs():
+    progress = {"percent": 40, "message": "half"}
+    assert told("active", progress=progress)["progress"] == progress
+    assert "progress" not in told("completed", progress=progress)
+
+
+def test_an_unfinished_older_spec_keeps_its_generation():
+    """The status speaks of the generation that runs, not of the one that waits."""
+    seen = view(generation=2, run=1, observed=1, phase="Running")
+    found = told("active", seen=seen, wanted=Target(1, "v1:b", None, known=True))
+    assert (found["observedGeneration"], found["specHash"]) == (1, "v1:a")
+
+
+def test_a_condition_that_stays_keeps_its_transition_time():
+    since = "2026-11-24T06:00:00.000000Z"
+    seen = view(conditions=(("Ready", "False", since), ("Reconciling", "True", since)))
+    found = told("completed", seen=seen)
+    times = {each["type"]: each["lastTransitionTime"] for each in found["conditions"]}
+    assert times == {"Ready": "2026-11-24T07:00:00.000000Z", "Complete": "2026-11-24T07:00:00.000000Z"}
+    stays = told("waiting", seen=seen)
+    assert {each["lastTransitionTime"] for each in stays["conditions"]} == {since}
+
+
+def test_a_field_without_effect_is_named():
+    found = told("waiting", seen=view(unsupported=("spec.ttl: not yet",)))
+    assert conditions(found)["NotYetSupported"] == ("True", "NotYetSupported")
+
+
+def test_a_cancel_is_acknowledged_only_when_the_job_has_ended():
+    request = parse_request("cancel@2026-12-01T07:00:00Z")
+    wanted = Target(1, "v1:a", request, known=True)
+    assert "lastHandledRequest" not in told("active", wanted=wanted)
+    assert told("cancelled", wanted=wanted)["lastHandledRequest"] == request.text
+
+
+def test_a_waiting_problem_leaves_the_job_pending_without_a_number():
+    problem = waiting(Reason.ENVIRONMENT_NOT_FOUND, "there is none")
+    found = status.refused(view(), Target(1, "v1:a", None, known=False), problem, "", now=NOW)
+    assert found["phase"] == "Pending"
+    assert "run" not in found
+    assert conditions(found)["Ready"] == ("False", "EnvironmentNotFound")
+
+
+def test_an_ending_problem_fails_the_run_and_says_why():
+    problem = ending(Reason.INVALID_PAYLOAD, "spec.payload.to: missing")
+    found = status.refused(view(), Target(2, "v1:a", None, known=False), problem, "default", now=NOW)
+    assert (found["phase"], found["run"], found["error"]["type"]) == ("Failed", 2, "InvalidPayload")
+    assert conditions(found)["Stalled"] == ("True", "InvalidPayload")
+    parse(FluidJobStatus, found, at="status", unknown="forbid")
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [(0, "0ms"), (-5, "0ms"), (999, "999ms"), (1240, "1.24s"), (9_994, "9.99s"), (9_996, "10.0s"), (59_900, "59.9s"),
+     (59_960, "1m00s"), (200_000, "3m20s"), (3_599_600, "1h00m"), (7_500_000, "2h05m")],
+)  # fmt: skip
+def test_durations_are_short_texts(milliseconds, text):
+    assert status.duration_text(milliseconds) == text
