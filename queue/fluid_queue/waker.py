@@ -56,6 +56,7 @@ class Waker:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
             interrupted.cancel()
-            if not sleeping.done():
+            while not sleeping.done():
+                # redis-py may swallow a cancellation that meets the end of a read, and then reads on: ask again.
                 sleeping.cancel()
-                await asyncio.gather(sleeping, return_exceptions=True)
+                await asyncio.wait([sleeping], timeout=0.05)

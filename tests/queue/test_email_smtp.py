@@ -3,12 +3,12 @@
 The servers are aiosmtpd's, on loopback ports of this test, with what a test wants refused.
 """
 
+import asyncio
 import ssl
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult
 from fluid_dev.pki import Authority
 from fluid_processors import Outbound, OutboundMode, PermanentError, RateLimited
@@ -30,6 +30,8 @@ class Mailroom:
     mails: list = field(default_factory=list)
     connections: set = field(default_factory=set)
     hang_up: int = 0
+    reset_answer: str = "250 fine"
+    slow: list[float] = field(default_factory=list)
 
     async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802 - aiosmtpd's name
         if address in self.refuse:
@@ -37,36 +39,35 @@ class Mailroom:
         envelope.rcpt_tos.append(address)
         return "250 fine"
 
+    async def handle_RSET(self, server, session, envelope):  # noqa: N802 - aiosmtpd's name
+        return self.reset_answer
+
     async def handle_DATA(self, server, session, envelope):  # noqa: N802 - aiosmtpd's name
         self.connections.add(session.peer)
         if self.hang_up:
             self.hang_up -= 1
             server.transport.abort()
             return "250 never sent"
+        if self.slow:
+            await asyncio.sleep(self.slow.pop())
         if self.data_answer.startswith("250"):
             self.mails.append((list(envelope.rcpt_tos), envelope.content))
         return self.data_answer
 
 
 def authenticate(server, session, envelope, mechanism, data):
-    return AuthResult(success=data.password == PASSWORD.encode())
-
-
-class Server(Controller):
-    """A controller on a free port, whose SMTP object takes our options."""
-
-    def factory(self):
-        return SMTP(self.handler, **self.SMTP_kwargs)
+    return AuthResult(success=data.password == PASSWORD.encode(), handled=False)
 
 
 @asynccontextmanager
 async def serving(room: Mailroom, *, tls: ssl.SSLContext | None = None, **options):
-    controller = Server(room, hostname="127.0.0.1", port=0, ssl_context=tls, **options)
-    controller.start()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: SMTP(room, loop=loop, **options), "127.0.0.1", 0, ssl=tls)
     try:
-        yield controller.server.sockets[0].getsockname()[1]
+        yield server.sockets[0].getsockname()[1]
     finally:
-        controller.stop()
+        server.close()
+        await server.wait_closed()
 
 
 @asynccontextmanager
@@ -97,7 +98,7 @@ def certificate(tmp_path_factory):
     cert, key = authority.server("smtp")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cert, key)
-    return context, str(authority.certificate)
+    return context, str(authority.certificate_file)
 
 
 async def test_a_message_is_delivered_and_counted():
@@ -140,6 +141,25 @@ async def test_a_connection_that_the_server_closed_is_replaced():
     assert len(room.mails) == 2
 
 
+async def test_a_connection_that_the_server_does_not_want_to_keep_is_replaced_before_a_message_is_sent():
+    room = Mailroom(reset_answer="421 4.4.2 idle for too long")
+    async with pool_for(room) as pool:
+        for _ in range(3):
+            assert (await send(pool)).error is None
+    assert len(room.connections) == 3
+
+
+async def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_one():
+    room = Mailroom(slow=[0.7])
+    async with pool_for(room, settings={"timeout_seconds": 0.5}) as pool:
+        late = await send(pool)
+        assert type(late.error).__name__ == "SMTPConnectionError"
+        room.refuse["bob@example.org"] = "550 5.1.1 unknown"
+        refused = await send(pool, to="bob@example.org")
+        assert type(refused.error).__name__ == "SMTPRecipientsRefused"
+        assert (await send(pool)).error is None
+
+
 @pytest.mark.parametrize("encryption", [Encryption.REQUIRED, Encryption.AUTO])
 async def test_starttls_protects_the_password_and_the_message(certificate, encryption):
     context, authority = certificate
@@ -177,9 +197,10 @@ async def test_required_starttls_sends_nothing_over_a_plain_connection():
     assert room.mails == []
 
 
-async def test_a_wrong_password_is_retried_under_a_name_that_policies_match():
-    settings = {"encryption": Encryption.NEVER, "username": "ada", "password": "wrong horse"}
-    server = {"auth_required": True, "authenticator": authenticate, "auth_require_tls": False}
+async def test_a_wrong_password_is_retried_under_a_name_that_policies_match(certificate):
+    context, authority = certificate
+    settings = {"username": "ada", "password": "wrong horse", "ca_file": authority}
+    server = {"tls_context": context, "auth_required": True, "authenticator": authenticate}
     async with pool_for(Mailroom(), settings=settings, **server) as pool:
         error = (await send(pool)).error
     assert type(error).__name__ == "SMTPAuthenticationError"

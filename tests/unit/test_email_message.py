@@ -15,7 +15,7 @@ from fluid_processors.email.message import compose, envelope_of, message_id, rou
 from fluid_processors.email.payload import Email
 from fluid_processors.email.plaintext import text_of_html
 from fluid_processors.payloads import validate
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
@@ -173,6 +173,13 @@ def test_html_alone_gets_a_text_part():
     assert "<h1>Today</h1>" in message.get_body(("html",)).get_content()
 
 
+def test_a_message_is_written_in_seven_bits_and_short_lines():
+    checked = validate(Email, payload(text="ä" * 5000, html="<p>" + "x" * 5000))
+    written = compose(checked, envelope_of(checked, SENDER), key="k", now=NOW).as_bytes()
+    assert written.isascii()
+    assert max(len(line) for line in written.split(b"\r\n")) <= 998
+
+
 def test_attachments_keep_name_type_and_bytes():
     content = bytes(range(256))
     message = composed(
@@ -215,6 +222,7 @@ def test_suppress_keeps_allowed_recipients_alone():
     assert envelope.addresses() == ["bob@example.org"]
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_no_accepted_subject_or_name_can_add_a_header(subject, name):
     try:

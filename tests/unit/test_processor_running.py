@@ -57,6 +57,20 @@ async def test_a_plain_function_runs_in_a_thread_and_reports_in_order():
     assert outcome.reports == [(100, "beyond")]
 
 
+async def test_reports_are_sent_before_the_job_ends_because_later_ones_would_be_refused():
+    @processor("probe", payload=Anything)
+    async def probe(ctx: Context, payload: Anything):
+        ctx.log("last words")
+        ctx.progress(100, "done")
+
+    threads = Threads(1, stop_grace_seconds=1, on_leak=lambda _: None)
+    async with ResourcePool() as pool:
+        job = LocalJob("probe", {})
+        await JobHandler(Registry([probe]), threads=threads, resources=pool)(job)
+        assert (job.lines, job.reports) == (["last words"], [(100, "done")])
+    threads.close()
+
+
 async def test_a_stop_sets_cancelled_and_waits_for_the_thread():
     returned = threading.Event()
 
@@ -117,10 +131,12 @@ async def test_a_thread_that_outlives_the_stop_grace_is_a_leak_and_keeps_its_job
         task.cancel()
         await asyncio.wait({task}, timeout=0.05)
         assert not task.done()
+        assert threads.leaked == 1
         release.set()
         with pytest.raises(asyncio.CancelledError):
             await task
     assert [leak.job_id for leak in leaks] == ["job-1"]
+    assert threads.leaked == 0
     threads.close()
 
 

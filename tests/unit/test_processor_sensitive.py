@@ -87,10 +87,24 @@ def test_marked_values_are_masked_wherever_they_stand_in_a_text():
     )
 
 
-def test_a_short_value_is_masked_alone_but_not_inside_of_words():
-    masker = Masker(["no"])
-    assert masker.text("no") == "***"
-    assert masker.text("notice") == "notice"
+@pytest.mark.parametrize(
+    ("value", "text", "masked"),
+    [
+        ("no", "no", "***"),
+        ("no", "no way", "no way"),
+        ("test", "the test of the latest", "the *** of the latest"),
+        ("password1", "mypassword123", "my***23"),
+        ("äöü", "(ÄÖÜ)", "(***)"),
+    ],
+)
+def test_the_shorter_a_value_the_less_of_a_text_is_cut(value, text, masked):
+    assert Masker([value]).text(text) == masked
+
+
+@pytest.mark.timeout(20)
+def test_values_as_large_as_attachments_cost_nothing():
+    masker = Masker(["x" * 14_000_000, "secret-word"])
+    assert masker.text("a secret-word here") == "a *** here"
 
 
 def test_a_value_that_contains_another_is_masked_as_a_whole():

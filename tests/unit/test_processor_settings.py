@@ -10,6 +10,7 @@ from fluid_processors.health import Snapshot, not_live, not_ready
 from fluid_processors.main import main
 from fluid_processors.settings import describe, from_environment
 from fluid_processors.testing import LocalJob
+from fluid_queue.logs import JsonFormatter, TextFormatter
 
 MINIMUM = {"FLUID_REDIS_URL": "redis://:sesame@localhost:6379/0", "FLUID_KEY_PREFIX": "ns.default"}
 
@@ -154,19 +155,20 @@ def written():
 
 
 def test_a_json_line_tells_job_type_queue_attempt_worker_and_origin(written):
-    entry = json.loads(written(logs.JsonFormatter("w1"), extra={"fields": {"error": "OSError"}}))
+    entry = json.loads(written(JsonFormatter({"worker": "w1"}), extra={"fields": {"error": "OSError"}}))
     assert entry.pop("time").endswith("Z")
     assert entry == {
-        "level": "info", "logger": "probe-of-formatters", "message": "attempt failed", "worker": "w1",
-        "job": "job-1", "type": "email", "queue": "mail", "attempt": 2, "namespace": "staging", "name": "mail-1", "uid": "u1", "error": "OSError",
+        "level": "info", "logger": "probe-of-formatters", "message": "attempt failed", "worker": "w1", "job": "job-1",
+        "type": "email", "queue": "mail", "attempt": 2, "namespace": "staging", "name": "mail-1", "uid": "u1",
+        "error": "OSError",
     }  # fmt: skip
 
 
 def test_a_text_line_is_for_people(written):
-    line = written(logs.TextFormatter())
+    line = written(TextFormatter())
     assert "INFO    attempt failed job=job-1 type=email" in line
 
 
 def test_facts_that_another_package_gives_as_extras_are_kept():
     record = logging.makeLogRecord({"name": "other", "msg": "lost", "levelno": 20, "levelname": "INFO", "pause": 0.5})
-    assert json.loads(logs.JsonFormatter("w1").format(record))["pause"] == 0.5
+    assert json.loads(JsonFormatter({"worker": "w1"}).format(record))["pause"] == 0.5

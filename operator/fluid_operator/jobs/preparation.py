@@ -33,6 +33,9 @@ ATTEMPT_DEADLINE_SECONDS = 300
 KEEP_SECONDS = 3600
 """How long a record stays in Redis after its outcome was written into the status."""
 
+_SENSITIVE = b'"x-sensitive":true'
+"""How a worker marks a field whose value must not be shown."""
+
 _BLOCKING = ("completions", "items", "itemsFrom")
 
 T = TypeVar("T")
@@ -116,8 +119,9 @@ def _first(*values: T | None) -> T:
 def check_payload(payload: Mapping[str, Any], known: KnownType, *, secret: bool) -> None:
     """Hold a payload against the processor's schema. Raises a Problem naming the field; with `secret` no value is
     repeated."""
-    hidden = secret or bool(known.settings.get("sensitivePayload"))
-    errors = list(_validator(orjson.dumps(known.schema), hidden).iter_errors(payload))
+    schema = orjson.dumps(known.schema)
+    hidden = secret or bool(known.settings.get("sensitivePayload")) or _SENSITIVE in schema
+    errors = list(_validator(schema, hidden).iter_errors(payload))
     if not errors:
         return
     told = [f"{_path(error.instance_path)}: {error.message}" for error in errors[:5]]
