@@ -6,7 +6,8 @@ names below are part of the contract:
 
     PermanentError (fluid_queue)        no retry
       InvalidPayload                    the payload does not fit the processor's model
-      UnknownType                       this worker has no processor of that type
+    Postponed (fluid_queue)             not now, and nothing failed
+      UnknownType                       this worker has no processor of that type; another one may
     WorkerError                         the worker's own family, raised at start, never as an outcome of a job
       InvalidProcessor                  a definition that cannot work
       DuplicateType                     two processors with one type
@@ -18,7 +19,10 @@ names below are part of the contract:
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fluid_queue import PermanentError
+from fluid_queue import PermanentError, Postponed
+
+HAND_ON_SECONDS = 5.0
+"""How long a job waits for a worker that knows its type, before it is offered again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +46,18 @@ class InvalidPayload(PermanentError):
         super().__init__("; ".join(map(str, self.problems)), reason="InvalidPayload")
 
 
-class UnknownType(PermanentError):
-    """A job reached a worker that lacks its type: claims go by queue, not by type."""
+class UnknownType(Postponed):
+    """A job reached a worker that lacks its type: claims go by queue, not by type.
+
+    While workers of two versions share a queue this is no failure; the operator refuses types that no worker knows.
+    """
 
     def __init__(self, job_type: str, known: Sequence[str]) -> None:
         self.job_type = job_type
         self.known = tuple(known)
         found = ", ".join(known) or "none"
         super().__init__(
-            f"this worker has no processor of type {job_type!r}; its types are: {found}", reason="UnknownType"
+            f"this worker has no processor of type {job_type!r}; its types are: {found}", after=HAND_ON_SECONDS
         )
 
 

@@ -11,7 +11,7 @@ import traceback
 from typing import Any
 
 import orjson
-from fluid_queue import PermanentError, RateLimited, RetryLater
+from fluid_queue import PermanentError, Postponed, RateLimited, RetryLater
 from pydantic import BaseModel
 
 from . import logs
@@ -45,7 +45,7 @@ class JobHandler:
         logger = logs.for_job(_log, job)
         try:
             processor, payload = self._prepared(job)
-        except PermanentError as error:
+        except (PermanentError, UnknownType) as error:
             _log_failure(logger, error, NOTHING_TO_MASK)
             raise
         masker = masker_of(payload, everything=processor.sensitive_payload)
@@ -126,6 +126,6 @@ def mask_error(error: Exception, masker: Masker) -> Exception:
 
 def _log_failure(logger: "logging.LoggerAdapter[logging.Logger]", error: Exception, masker: Masker) -> None:
     fields = {"error": type(error).__name__, "detail": masker.text(str(error))}
-    if not isinstance(error, (PermanentError, RetryLater, RateLimited)):  # those are said on purpose, not stumbled over
+    if not isinstance(error, (PermanentError, RetryLater, Postponed)):  # those are said on purpose, not stumbled over
         fields["traceback"] = masker.text("".join(traceback.format_exception(error)))
     logger.warning("attempt failed", extra={"fields": fields})

@@ -12,7 +12,8 @@ The tree, for whoever wants to catch a branch:
     ProcessorError
         PermanentError        the attempt failed and no retry can help
         RetryLater            the attempt failed, and says when to try again
-        RateLimited           nothing failed: the job has to wait, and no attempt is counted
+        Postponed             nothing failed: the job has to wait, and no failure is counted
+            RateLimited       a provider wants a pause
 """
 
 from __future__ import annotations
@@ -87,10 +88,17 @@ class RetryLater(ProcessorError):
         self.after = after
 
 
-class RateLimited(ProcessorError):
-    """The provider wants a pause of `after` seconds; the attempt does not count."""
+class Postponed(ProcessorError):
+    """Not now: the job goes back for `after` seconds, and nothing counts as failed."""
+
+    def __init__(self, message: str = "", *, after: float) -> None:
+        super().__init__(message or f"postponed for {after:g} s")
+        self.after = after
+
+
+class RateLimited(Postponed):
+    """The provider wants a pause of `after` seconds, of the whole queue or of the job's concurrency key."""
 
     def __init__(self, message: str = "", *, after: float, scope: Literal["queue", "key"] = "queue") -> None:
-        super().__init__(message or f"rate limited for {after:g} s")
-        self.after = after
+        super().__init__(message or f"rate limited for {after:g} s", after=after)
         self.scope = scope

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import orjson
 
-from fluid_queue.errors import PermanentError, RateLimited, RetryLater
+from fluid_queue.errors import PermanentError, Postponed, RetryLater
 from fluid_queue.jobs import MAX_RESULT_BYTES, ClaimedJob
 
 StopReason = Literal["deadline", "cancel", "lost", "drain"]
@@ -77,8 +77,8 @@ def failed(job: ClaimedJob, error: BaseException, now: int, spread: float, *, ty
     `spread` in [-1, 1]."""
     name = type_ or getattr(error, "type", None) or error.__class__.__name__
     detail = orjson.dumps({"type": str(name)[:MAX_TYPE], "message": _text(error)[:MAX_MESSAGE], "attempt": job.attempt})
-    if isinstance(error, RateLimited):
-        return Ending("postponed", "RateLimited", error.after, error=detail)
+    if isinstance(error, Postponed):
+        return Ending("postponed", error.__class__.__name__, error.after, error=detail)
     if isinstance(error, PermanentError):
         return Ending("failed", error.reason, error=detail)
     wait = error.after if isinstance(error, RetryLater) else job.backoff.wait(job.failures + 1, spread)

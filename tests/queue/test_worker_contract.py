@@ -156,11 +156,17 @@ async def test_a_sensitive_value_is_nowhere_to_be_seen(queue, worker, kind):
     assert "sesame" not in str(done)
 
 
-async def test_a_type_that_the_worker_lacks_fails_and_says_what_it_has(queue, worker):
+async def test_a_type_that_the_worker_lacks_is_handed_on_and_says_what_it_has(queue, worker):
+    """An old worker may meet a new type during a rollout; that must not fail the job."""
     await put(queue, "", type="mystery")
-    done = await ended(queue)
-    assert (done.state, done.reason) == ("failed", "UnknownType")
-    assert "probe-async, probe-thread" in done.error["message"]
+
+    async def postponed():
+        (found,) = await queue.inspect(["job"])
+        return found if found.state == "delayed" else None
+
+    found = await auntil(postponed, what="the job to be handed on")
+    assert (found.failures, found.error["type"]) == (0, "UnknownType")
+    assert "probe-async, probe-thread" in found.error["message"]
 
 
 async def test_a_stopped_thread_keeps_its_lease_until_it_has_returned(queue, tmp_path):

@@ -30,7 +30,6 @@ SHORT, LONG = 256, 1024
 
 Json = dict[str, Any]
 
-_OUTCOMES = {"Failed": "Failed", "Stalled": "Stalled", "AttemptTimeout": "AttemptTimeout", "RateLimited": "RateLimited"}
 _ENDED = {"completed": Phase.SUCCEEDED, "failed": Phase.FAILED, "cancelled": Phase.CANCELLED}
 _REASON = re.compile(r"[A-Za-z]([A-Za-z0-9_,:]{0,126}[A-Za-z0-9_])?")
 
@@ -203,7 +202,7 @@ def _past(attempt: Attempt) -> Json:
         "startTime": _time(attempt.started_at),
         "duration": duration_text(attempt.ended_at - attempt.started_at),
         "worker": attempt.worker,
-        "outcome": _OUTCOMES.get(attempt.outcome, "Failed"),
+        "outcome": attempt.outcome,
     }
     return told | _error_words(attempt.error)
 
