@@ -1,5 +1,4 @@
-"""The elector against a real API server: one leader at a time, whatever happens to it, and a quick
-hand-over."""
+"""The elector against a real API server: one leader at a time whatever happens, and a quick hand-over."""
 
 import asyncio
 import signal

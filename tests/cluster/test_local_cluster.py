@@ -106,7 +106,7 @@ def test_a_frozen_api_server_answers_again_after_sigcont(own_cluster):
 
     def ready(timeout: float) -> bool:
         try:
-            with urllib.request.urlopen(f"{own_cluster.server}/readyz", timeout=timeout, context=context) as answer:
+            with urllib.request.urlopen(f"{own_cluster.server}/readyz", timeout=timeout, context=context) as answer:  # noqa: S310 - https
                 return answer.read() == b"ok"
         except (TimeoutError, urllib.error.URLError):
             return False
@@ -147,3 +147,32 @@ def test_a_killed_test_run_takes_its_cluster_along():
         assert len(processes) == 3
         owner.send_signal(signal.SIGKILL)
     until(lambda: not any(process.alive for process in processes), 10, "the cluster's processes end")
+
+
+def command(*args: str | Path) -> subprocess.Popen[str]:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([sys.executable, "-m", "fluid_dev", *args], text=True, **pipes)
+
+
+def test_an_interrupted_command_says_so_in_one_line_and_the_next_one_heals():
+    find_binaries()
+    state = fresh_folder("command")
+    interrupted = command("cluster-up", state)
+    until(lambda: len(identities(state)) == 2, what="etcd and the API server were started")
+    interrupted.send_signal(signal.SIGINT)
+    _, complaint = interrupted.communicate(timeout=30)
+    assert interrupted.returncode == 130
+    assert complaint.strip().count("\n") == 0
+    assert "goes on from here" in complaint
+
+    with command("cluster-up", state) as again:
+        output, complaint = again.communicate(timeout=60)
+    assert again.returncode == 0, complaint
+    assert str(state / "kubeconfig") in output
+    processes = identities(state)
+    assert [process.alive for process in processes] == [True] * 3
+
+    with command("cluster-down", state) as stopping:
+        assert stopping.wait(30) == 0
+    assert not any(process.alive for process in processes)
+    assert not state.exists()

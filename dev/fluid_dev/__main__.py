@@ -1,0 +1,104 @@
+"""The commands of `python -m fluid_dev`, which the Makefile calls. Parses and reports; does nothing itself."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+
+from . import binaries as programs
+from . import smtp_server
+from .cluster import Cluster
+from .demo import Demo
+from .errors import DevError, Interrupted
+from .smtp import AUTH_VARIABLE
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="The local cluster and the demo of Fluid Jobs.")
+State = Annotated[Path, typer.Option(help="Where everything of it lies.")]
+_CHECKOUT = Path(__file__).parents[2]
+_LOCAL = _CHECKOUT / ".local"
+
+
+@app.command()
+def binaries() -> None:
+    """Find or build the programs of a cluster and print where they are."""
+    found = programs.provide()
+    for name, path in vars(found).items():
+        print(f"{name.replace('_', '-'):24} {path}")
+
+
+@app.command()
+def up(state: State = _LOCAL) -> None:
+    """Start the demo, or whatever of it does not run any more."""
+    Demo(_CHECKOUT, state).up()
+
+
+@app.command()
+def down(state: State = _LOCAL) -> None:
+    """Stop the demo and remove everything that it left on the disk."""
+    Demo(_CHECKOUT, state).down()
+
+
+@app.command()
+def demo_check(
+    state: State = _LOCAL,
+    within: Annotated[float, typer.Option(help="Seconds for all examples to get where they belong.")] = 120.0,
+) -> None:
+    """Compare each example with the phase, attempts and mail that its annotations promise."""
+    Demo(_CHECKOUT, state).check(within)
+
+
+@app.command()
+def cluster_up(state: Annotated[Path, typer.Argument(help="A folder for its data.")]) -> None:
+    """Start a control plane of its own, without Redis and the demo."""
+    cluster = Cluster(state.absolute(), programs.provide())
+    cluster.start()
+    print(f"export KUBECONFIG={cluster.kubeconfig}")
+
+
+@app.command()
+def cluster_down(state: Annotated[Path, typer.Argument(help="The folder given to cluster-up.")]) -> None:
+    """Stop that control plane and remove its folder."""
+    Cluster(state.absolute(), programs.provide(may_build=False)).stop(wipe=True)
+
+
+@app.command()
+def smtp_catcher(
+    port: Annotated[int, typer.Option(min=1, max=65535)],
+    maildir: Annotated[Path, typer.Option(help="Each mail becomes a file here.")],
+    starttls: Annotated[tuple[Path, Path] | None, typer.Option(help="Certificate and key, PEM files.")] = None,
+    auth: Annotated[
+        str, typer.Option(envvar=AUTH_VARIABLE, help="user:password; better in the environment than here.")
+    ] = "",
+) -> None:
+    """Take mails by SMTP on 127.0.0.1 and keep them as files."""
+    tls = smtp_server.server_context(*starttls) if starttls else None
+    asyncio.run(smtp_server.serve(port, maildir, tls=tls, auth=auth))
+
+
+def main() -> int:
+    """One line on standard error for whatever goes wrong, and an exit code that says so."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupted)
+    try:
+        app()
+    except Interrupted as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 130
+    except DevError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _interrupted(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise Interrupted
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(BrokenPipeError):
+        sys.exit(main())

@@ -1,0 +1,60 @@
+"""Where the programs of a cluster are: a chain of providers, the cheapest first.
+
+1. the folder that FLUID_BIN_DIR names, taken as it is;
+2. PATH, if the program has the minor version that we pin (mixed versions are a source of strange failures);
+3. our cache of built programs;
+4. a build from the pinned Go modules, which fills the cache.
+"""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import building
+from .errors import MissingTool
+from .tools import TOOLS, Tool
+
+
+@dataclass(frozen=True)
+class Binaries:
+    etcd: Path
+    kube_apiserver: Path
+    kube_controller_manager: Path
+    kubectl: Path
+
+
+def provide(*, may_build: bool = True) -> Binaries:
+    """All programs of a cluster; builds what is nowhere yet, or raises MissingTool if it may not."""
+    paths = {tool.name.replace("-", "_"): find(tool) or _build(tool, may_build) for tool in TOOLS}
+    return Binaries(**paths)
+
+
+def find(tool: Tool) -> Path | None:
+    return _in_named_folder(tool) or _on_path(tool) or building.cached(tool, building.cache_folder())
+
+
+def _build(tool: Tool, may_build: bool) -> Path:
+    if not may_build:
+        raise MissingTool(tool.name, "run 'make binaries' to build it, or name a folder that has it in FLUID_BIN_DIR")
+    return building.build(tool, building.cache_folder())
+
+
+def _in_named_folder(tool: Tool) -> Path | None:
+    folder = os.environ.get("FLUID_BIN_DIR")
+    path = Path(folder).absolute() / tool.name if folder else None
+    return path if path and os.access(path, os.X_OK) else None
+
+
+def _on_path(tool: Tool) -> Path | None:
+    found = shutil.which(tool.name)
+    if found is None:
+        return None
+    try:
+        answer = subprocess.run(
+            [found, *tool.version_args], capture_output=True, text=True, timeout=30, check=True
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return Path(found) if tool.is_like(answer) else None

@@ -1,0 +1,139 @@
+"""What the operator is allowed: it works with exactly the roles of manifests/base, and these allow no more."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from cluster.builders import fluid_environment, fluid_schedule
+from support.operators import running_operator
+from support.waiting import until
+
+BASE = Path(__file__).parents[2] / "manifests" / "base"
+HOME = "fluid-system"
+USER = f"system:serviceaccount:{HOME}:fluid-operator"
+GROUPS = ("system:serviceaccounts", f"system:serviceaccounts:{HOME}")
+
+
+class Grants:
+    """Applies parts of manifests/base and asks the API server what they allow."""
+
+    def __init__(self, cluster):
+        self.cluster = cluster
+        self.kubeconfig = cluster.client_kubeconfig(USER, GROUPS)
+        cluster.kubectl("create", "namespace", HOME)
+        cluster.kubectl("create", "namespace", "team-a")
+        cluster.kubectl("create", "namespace", "team-b")
+
+    def apply(self, part, namespace):
+        self.cluster.kubectl("apply", f"--namespace={namespace}", f"--kustomize={BASE / part}")
+
+    def may(self, verb, resource, namespace="team-a"):
+        resource, _, subresource = resource.partition("/")
+        who = [f"--as={USER}", *(f"--as-group={group}" for group in GROUPS)]
+        what = [verb, resource, f"--subresource={subresource}", f"--namespace={namespace}"]
+        answer = self.cluster.kubectl("auth", "can-i", *what, *who, check=False).split()[0]
+        assert answer in ("yes", "no")
+        return answer == "yes"
+
+
+@pytest.fixture
+def grants(own_cluster):
+    return Grants(own_cluster)
+
+
+def environment_becomes_ready(cluster, url, namespace="team-a"):
+    arguments = (f"--namespace={namespace}", "create", "secret", "generic", "redis", f"--from-literal=url={url}")
+    cluster.kubectl(*arguments)
+    for builder in (fluid_environment("default"), fluid_schedule("daily")):
+        cluster.kubectl(f"--namespace={namespace}", "apply", "--filename=-", input=builder.json())
+    wait = ("wait", "--for=condition=Ready", "--timeout=30s", "fluidenvironment/default")
+    cluster.kubectl(f"--namespace={namespace}", *wait)
+
+    def schedule_is_answered():
+        found = cluster.kubectl(f"--namespace={namespace}", "get", "fluidschedule", "daily", "--output=json")
+        return json.loads(found)["status"]["observedGeneration"] == 1
+
+    until(schedule_is_answered, 30, "the schedule is answered")
+
+
+def refusals(operator):
+    return [line for line in operator.log if "forbidden" in json.dumps(line).lower()]
+
+
+def test_an_operator_of_all_namespaces_works_with_its_roles_and_is_refused_nothing(own_cluster, grants, redis_server):
+    grants.apply(".", HOME)
+    grants.apply("rbac/environment", "team-a")
+    with running_operator(grants.kubeconfig, HOME, FLUID_NAMESPACES="") as operator:
+        environment_becomes_ready(own_cluster, redis_server.url)
+        assert refusals(operator) == []
+
+
+def test_an_operator_of_one_namespace_works_without_any_cluster_role(own_cluster, grants, redis_server):
+    grants.apply("rbac/lease", HOME)
+    grants.apply("rbac/namespaced", "team-a")
+    grants.apply("rbac/environment", "team-a")
+    with running_operator(grants.kubeconfig, HOME, FLUID_NAMESPACES="team-a") as operator:
+        environment_becomes_ready(own_cluster, redis_server.url)
+        assert refusals(operator) == []
+    assert not grants.may("list", "fluidjobs.jobs.fluidcalendar.com", "team-b")
+
+
+def test_an_environment_whose_namespace_was_not_bound_says_which_role_is_missing(own_cluster, grants):
+    grants.apply(".", HOME)
+    with running_operator(grants.kubeconfig, HOME, FLUID_NAMESPACES=""):
+        own_cluster.kubectl("--namespace=team-a", "apply", "--filename=-", input=fluid_environment("default").json())
+
+        def message():
+            found = own_cluster.kubectl("--namespace=team-a", "get", "fluidenvironment", "default", "--output=json")
+            conditions = json.loads(found)["status"].get("conditions", [])
+            return next((each["message"] for each in conditions if each["reason"] == "SecretAccessDenied"), "")
+
+        want = "Role fluid-operator-environment in namespace team-a"
+        until(lambda: want in message(), 30, "the missing role is named")
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource"),
+    [
+        ("list", "secrets"),
+        ("watch", "secrets"),
+        ("create", "secrets"),
+        ("update", "fluidjobs.jobs.fluidcalendar.com"),
+        ("patch", "fluidjobs.jobs.fluidcalendar.com"),
+        ("create", "fluidjobs.jobs.fluidcalendar.com"),
+        ("patch", "fluidenvironments.jobs.fluidcalendar.com"),
+        ("list", "pods"),
+        ("create", "pods"),
+        ("create", "serviceaccounts/token"),
+        ("list", "namespaces"),
+        ("list", "leases.coordination.k8s.io"),
+        ("create", "rolebindings.rbac.authorization.k8s.io"),
+    ],
+)
+def test_the_roles_do_not_allow(shared_grants, verb, resource):
+    assert not shared_grants.may(verb, resource)
+
+
+def test_the_roles_allow_secrets_by_name_only_where_a_namespace_was_bound(shared_grants):
+    assert shared_grants.may("get", "secrets", "team-a")
+    assert not shared_grants.may("get", "secrets", "team-b")
+    assert not shared_grants.may("get", "secrets", HOME)
+    assert not shared_grants.may("get", "secrets", "kube-system")
+    assert shared_grants.may("patch", "fluidjobs.jobs.fluidcalendar.com/status", "team-b")
+
+
+@pytest.fixture(scope="module")
+def shared_grants(cluster):
+    """Everything applied, for tests that only ask."""
+    grants = Grants(cluster)
+    grants.apply(".", HOME)
+    grants.apply("rbac/environment", "team-a")
+    return grants
+
+
+def test_both_ways_to_serve_grant_the_same_rules():
+    def rules(path):
+        return next(yaml.safe_load_all((BASE / "rbac" / path).read_text()))["rules"]
+
+    assert rules("cluster-wide/cluster-role.yaml") == rules("namespaced/role.yaml")

@@ -1,0 +1,32 @@
+"""The job type of the tests of FluidJobs: each start of each attempt leaves a line in a file, outside of all that
+can be lost."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+from fluid_processors import Context, processor
+from pydantic import BaseModel, ConfigDict, Field
+
+LEDGER = "FLUID_TEST_LEDGER"
+
+
+class Work(BaseModel):
+    """What to do, and nothing else."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seconds: float = Field(0, ge=0, le=600)
+    succeed_at: int = Field(1, alias="succeedAt", ge=1)
+    value: str = ""
+
+
+@processor("work", payload=Work, queue="work")
+async def work(ctx: Context, payload: Work) -> dict[str, Any]:
+    with Path(os.environ[LEDGER]).open("a") as ledger:
+        ledger.write(f"{ctx.job_id} {ctx.attempt} {payload.value}\n")
+    await asyncio.sleep(payload.seconds)
+    if ctx.attempt < payload.succeed_at:
+        raise ValueError(f"attempt {ctx.attempt} fails")
+    return {"value": payload.value}
