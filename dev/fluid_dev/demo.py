@@ -12,6 +12,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -163,8 +164,10 @@ class Demo:
             return found is not None and found["status"]["phase"] in (promise.cancel_when, promise.phase)
 
         until(reached, _STEADY_SECONDS, f"{promise.name} is {promise.cancel_when}", pause=0.2)
-        patch = json.dumps({"spec": {"cancelled": True}})
-        self._kubectl(cluster, "patch", promise.kind, promise.name, "--type=merge", f"--patch={patch}")
+        # A request and not spec.cancelled, which the next `up` would take back by applying the example again.
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        request = f"jobs.fluidcalendar.com/request=cancel@{now}"
+        self._kubectl(cluster, "annotate", "--overwrite", promise.kind, promise.name, request)
 
     def _apply(self, cluster: Cluster, documents: Iterable[dict[str, Any]]) -> None:
         listed = {"apiVersion": "v1", "kind": "List", "items": list(documents)}

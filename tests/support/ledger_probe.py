@@ -22,10 +22,14 @@ class Work(BaseModel):
     value: str = ""
 
 
+def _note(line: str) -> None:
+    with Path(os.environ[LEDGER]).open("a") as ledger:
+        ledger.write(line)
+
+
 @processor("work", payload=Work, queue="work")
 async def work(ctx: Context, payload: Work) -> dict[str, Any]:
-    with Path(os.environ[LEDGER]).open("a") as ledger:
-        ledger.write(f"{ctx.job_id} {ctx.attempt} {payload.value}\n")
+    _note(f"{ctx.job_id} {ctx.attempt} {payload.value}\n")
     await asyncio.sleep(payload.seconds)
     if ctx.attempt < payload.succeed_at:
         raise ValueError(f"attempt {ctx.attempt} fails")
