@@ -180,6 +180,7 @@ async def test_kopf_tells_of_objects_in_our_loop_and_ends_when_told(cluster, nam
 
 FOLLOW_AND_SAY_WHAT_ENDED = """
 import asyncio, pathlib, sys
+from fluid_operator.errors import KopfEnded
 from fluid_operator.following import follow
 from fluid_operator.kube.client import connect
 

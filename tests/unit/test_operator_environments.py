@@ -1,0 +1,144 @@
+"""What a FluidEnvironment's status says, as pure functions: the fold, the patch, and the check of an address."""
+
+import base64
+from datetime import UTC, datetime
+
+import pytest
+from fluid_operator.api.conditions import Reason
+from fluid_operator.api.fluidenvironment import FluidEnvironmentStatus
+from fluid_operator.api.meta import KeyRef, to_wire
+from fluid_operator.api.not_yet import Unsupported
+from fluid_operator.environments.address import UnusableAddress, address_in
+from fluid_operator.environments.status import OWNED, Problem, Seen, fold
+from fluid_operator.patches import status_changes
+
+NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
+ONE = datetime(2026, 12, 1, 13, tzinfo=UTC)
+REF = KeyRef(name="redis", key="url")
+AWAY = Problem(Reason.REDIS_UNAVAILABLE, "Redis cannot be reached.")
+
+
+def conditions(status):
+    return {each.type: (each.status.value, each.reason) for each in status.conditions}
+
+
+def seen(**facts):
+    return Seen(generation=1, **{"key_prefix": "team-a.default", "waiting": 0, **facts})
+
+
+def secret(value, key="url"):
+    return {"data": {key: base64.b64encode(value.encode()).decode()}}
+
+
+def test_an_environment_that_answers_is_ready_and_nothing_else():
+    status = fold(FluidEnvironmentStatus(), seen(waiting=3), NOON)
+    assert conditions(status) == {"Ready": ("True", "Available"), "RedisReady": ("True", "Available")}
+    assert (status.observed_generation, status.key_prefix, status.waiting) == (1, "team-a.default", 3)
+
+
+def test_a_redis_that_is_away_is_tried_again():
+    status = fold(FluidEnvironmentStatus(), seen(problem=AWAY, waiting=None), NOON)
+    assert conditions(status) == {
+        "Ready": ("False", "RedisUnavailable"),
+        "RedisReady": ("False", "RedisUnavailable"),
+        "Reconciling": ("True", "RedisUnavailable"),
+    }
+
+
+def test_what_only_a_change_can_help_is_stalled():
+    problem = Problem(Reason.INVALID_REDIS_URL, "No.", stalled=True)
+    found = conditions(fold(FluidEnvironmentStatus(), seen(problem=problem), NOON))
+    assert found["Stalled"] == ("True", "InvalidRedisUrl")
+    assert "Reconciling" not in found
+
+
+def test_a_repaired_environment_has_no_condition_of_its_trouble_left():
+    broken = fold(FluidEnvironmentStatus(), seen(problem=AWAY), NOON)
+    assert conditions(fold(broken, seen(), ONE)) == {
+        "Ready": ("True", "Available"),
+        "RedisReady": ("True", "Available"),
+    }
+
+
+def test_a_transition_time_moves_only_when_the_truth_turns():
+    first = fold(FluidEnvironmentStatus(), seen(), NOON)
+    again = fold(first, seen(), ONE)
+    broken = fold(again, seen(problem=AWAY), ONE)
+    assert [each.last_transition_time for each in again.conditions] == [NOON, NOON]
+    assert {each.last_transition_time for each in broken.conditions} == {ONE}
+
+
+def test_fields_without_an_effect_are_named_with_what_that_means_and_do_not_touch_ready():
+    unsupported = [Unsupported("spec.suspend", "workers go on"), Unsupported("spec.queues", "no settings yet")]
+    status = fold(FluidEnvironmentStatus(), seen(unsupported=unsupported), NOON)
+    assert conditions(status)["Ready"] == ("True", "Available")
+    told = next(each for each in status.conditions if each.type == "NotYetSupported")
+    assert told.message == "spec.suspend: workers go on; spec.queues: no settings yet"
+
+
+def test_fields_that_belong_to_requests_are_kept():
+    before = FluidEnvironmentStatus(paused_queues=["mail"], last_handled_request="pause/mail@2026-12-01T00:00:00Z")
+    after = fold(before, seen(), NOON)
+    assert (after.paused_queues, after.last_handled_request) == (before.paused_queues, before.last_handled_request)
+
+
+def test_a_status_that_says_the_same_is_not_written():
+    status = fold(FluidEnvironmentStatus(), seen(), NOON)
+    assert status_changes(to_wire(status), fold(status, seen(), ONE), OWNED) == {}
+
+
+def test_a_patch_holds_what_changed_and_null_for_what_is_gone():
+    ready = fold(FluidEnvironmentStatus(), seen(waiting=5), NOON)
+    patch = status_changes(to_wire(ready), fold(ready, seen(problem=AWAY, waiting=None), ONE), OWNED)
+    assert set(patch) == {"conditions", "waiting"}
+    assert patch["waiting"] is None
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "redis://localhost",
+        "redis://user:p%40ss@redis.team-a.svc:6379/3",
+        "rediss://:secret@10.0.0.1:6380/0?ssl_ca_certs=/etc/ca.crt&ssl_cert_reqs=required",
+        "redis://[::1]:6379",
+    ],
+)
+def test_an_address_of_redis_is_taken_as_it_is(address):
+    assert address_in(secret(address + "\n"), REF) == address
+
+
+@pytest.mark.parametrize(
+    ("address", "flaw"),
+    [
+        ("", "does not begin with redis://"),
+        ("localhost:6379", "does not begin with redis://"),
+        ("unix:///run/redis.sock", "does not begin with redis://"),
+        ("redis:///0", "names no host"),
+        ("redis://localhost:70000", "is no URL"),
+        ("redis://localhost:0", "names port 0"),
+        ("redis://localhost/first", "names a database that is no number"),
+        ("redis://localhost/0?ssl_cert_reqs=none", "has options after the database that are not supported (none are)"),
+        ("rediss://localhost/0?retry=1", "(only ssl_ca_certs, ssl_ca_data, ssl_cert_reqs, ssl_check_hostname are)"),
+        ("redis://localhost/0#1", "has options"),
+    ],
+)
+def test_another_address_is_refused_with_what_is_wrong(address, flaw):
+    with pytest.raises(UnusableAddress) as refusal:
+        address_in(secret(address), REF)
+    problem = refusal.value.problem
+    assert (problem.reason, problem.stalled) == (Reason.INVALID_REDIS_URL, True)
+    assert flaw in problem.message
+
+
+def test_a_refusal_does_not_repeat_the_address():
+    with pytest.raises(UnusableAddress) as refusal:
+        address_in(secret("redis://:hush@secret-host/zero"), REF)
+    assert "hush" not in str(refusal.value)
+    assert "secret-host" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("body", [{}, {"data": None}, secret("redis://localhost", key="address")])
+def test_a_secret_without_the_key_says_which_one_is_missing(body):
+    with pytest.raises(UnusableAddress, match="Secret redis has no key url") as refusal:
+        address_in(body, REF)
+    assert refusal.value.problem.reason == Reason.SECRET_NOT_FOUND

@@ -1,0 +1,100 @@
+"""The operator's settings: pinned defaults, and all problems at once, each with its variable."""
+
+import pytest
+from fluid_operator.errors import SettingsError
+from fluid_operator.kube.lease import LeaseSettings
+from fluid_operator.settings import OperatorSettings, describe, from_environment
+
+
+def problems(**environment):
+    with pytest.raises(SettingsError) as refusal:
+        from_environment(environment)
+    return {problem.variable: problem.message for problem in refusal.value.problems}
+
+
+def test_the_defaults_are_the_promised_ones():
+    assert from_environment({}).model_dump() == {
+        "namespaces": (),
+        "lease_namespace": "default",
+        "lease_name": "fluid-operator",
+        "lease_duration_seconds": 15,
+        "lease_renew_deadline_seconds": 10.0,
+        "lease_retry_seconds": 2.0,
+        "http_host": "",
+        "http_port": 8080,
+        "reconcile_workers": 64,
+        "status_hold_seconds": 0.2,
+        "progress_interval_seconds": 1.0,
+        "unknown_type_grace_seconds": 600.0,
+        "shutdown_seconds": 5.0,
+        "log_level": "info",
+        "log_format": "json",
+    }
+
+
+def test_the_times_of_the_election_are_those_of_client_go():
+    assert from_environment({}).lease == LeaseSettings(duration=15, renew_deadline=10.0, retry=2.0)
+
+
+def test_every_field_is_set_by_its_variable():
+    settings = from_environment(
+        {
+            "FLUID_NAMESPACES": "team-a, team-b,team-a",
+            "FLUID_LEASE_NAMESPACE": "fluid-system",
+            "FLUID_HTTP_PORT": "0",
+            "FLUID_LOG_LEVEL": "DEBUG",
+            "FLUID_LOG_FORMAT": "Text",
+            "FLUID_STATUS_HOLD_SECONDS": "0.05",
+        }
+    )
+    assert settings.namespaces == ("team-a", "team-b")
+    assert settings.lease_namespace == "fluid-system"
+    assert settings.http_port == 0
+    assert (settings.log_level, settings.log_format) == ("debug", "text")
+    assert settings.status_hold_seconds == 0.05
+
+
+def test_an_empty_variable_counts_as_unset():
+    assert from_environment({"FLUID_NAMESPACES": "", "FLUID_HTTP_PORT": " "}) == OperatorSettings()
+
+
+def test_all_problems_are_told_at_once_without_the_values():
+    found = problems(
+        FLUID_NAMESPACES="team-a,Sesame",
+        FLUID_LEASE_NAME="Not A Name",
+        FLUID_HTTP_PORT="high",
+        FLUID_RECONCILE_WORKERS="0",
+        FLUID_LOG_FORMAT="xml",
+    )
+    assert set(found) == {
+        "FLUID_NAMESPACES",
+        "FLUID_LEASE_NAME",
+        "FLUID_HTTP_PORT",
+        "FLUID_RECONCILE_WORKERS",
+        "FLUID_LOG_FORMAT",
+    }
+    assert found["FLUID_NAMESPACES"] == "must be names of namespaces, separated by commas; not so: number 2"
+    assert found["FLUID_LOG_FORMAT"] == "must be 'json' or 'text'"
+    assert "Sesame" not in str(found)
+
+
+def test_times_of_the_election_that_do_not_go_together_name_both_variables():
+    found = problems(FLUID_LEASE_DURATION_SECONDS="5", FLUID_LEASE_RETRY_SECONDS="20")
+    assert found == {
+        "FLUID_LEASE_RENEW_DEADLINE_SECONDS": "must be below FLUID_LEASE_DURATION_SECONDS, which is 5 s",
+        "FLUID_LEASE_RETRY_SECONDS": "must be below FLUID_LEASE_RENEW_DEADLINE_SECONDS, which is 10 s",
+    }
+
+
+def test_a_field_that_is_wrong_by_itself_does_not_hide_what_is_wrong_between_others():
+    assert set(problems(FLUID_HTTP_PORT="high", FLUID_LEASE_DURATION_SECONDS="5")) == {
+        "FLUID_HTTP_PORT",
+        "FLUID_LEASE_RENEW_DEADLINE_SECONDS",
+    }
+
+
+def test_every_variable_has_a_meaning():
+    assert [variable for variable, _, _ in describe()] == [
+        f"FLUID_{name.upper()}" for name in OperatorSettings.model_fields
+    ]
+    assert all(meaning for _, _, meaning in describe())
