@@ -153,6 +153,17 @@ def test_a_redis_that_goes_away_and_comes_back_is_followed(environments, operato
     environments.becomes(READY)
 
 
+def test_a_frozen_redis_holds_up_neither_the_status_nor_the_end_of_the_operator(environments, operator, own_redis):
+    environments.secret(own_redis.url)
+    environments.apply(fluid_environment("default"))
+    environments.becomes(READY)
+    own_redis.kill(signal.SIGSTOP)
+    environments.becomes(trying("RedisUnavailable"))
+    operator.terminate()
+    operator.process.wait(7)
+    assert operator.said("Stopped.")
+
+
 def test_fields_without_an_effect_are_named_while_ready_speaks_of_what_works(environments, operator, redis_server):
     environments.secret(redis_server.url)
     environments.apply(fluid_environment("default").queue("mail", paused=True).pool("main", image="x:1"))

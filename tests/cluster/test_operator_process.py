@@ -6,16 +6,18 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 from cluster.builders import fluid_environment
+from fluid_operator.environments.controller import FLUID_ENVIRONMENTS
 from fluid_operator.following import follow
 from fluid_operator.kube.client import connect
 from fluid_operator.kube.keys import ObjectKey
 from fluid_operator.settings import OperatorSettings, describe
+from fluid_operator.waking import wake_all_for_ever
 from support.folders import fresh_folder
 from support.operators import BRISK, COMMAND, Operator, running_operator, running_operators
 from support.waiting import auntil, until
@@ -73,16 +75,35 @@ def test_a_standby_takes_over_within_the_lease_from_a_leader_that_was_killed(clu
         until(lambda: standby.leads, LEASE_SECONDS + 2 * RETRY_SECONDS + 1, "the standby leads")
 
 
-def test_a_terminated_operator_ends_with_0_and_gives_the_lease_back(cluster, namespace):
+@contextmanager
+def leading_child(cluster, namespace):
+    """An operator that leads, as a child process whose exit code can be had, and where its log is."""
+    folder = fresh_folder("child")
     environment = os.environ | Operator(cluster.kubeconfig, namespace).env
-    with subprocess.Popen(COMMAND, env=environment, stderr=subprocess.DEVNULL) as child:
+    with (folder / "log").open("wb") as log, subprocess.Popen(COMMAND, env=environment, stderr=log) as child:
         try:
             until(lambda: holder(cluster, namespace), 30, "the operator leads")
-            child.terminate()
-            assert child.wait(10) == 0
+            yield child, folder / "log"
         finally:
             child.kill()
+
+
+def test_a_terminated_operator_ends_with_0_and_gives_the_lease_back(cluster, namespace):
+    with leading_child(cluster, namespace) as (child, _):
+        child.terminate()
+        assert child.wait(10) == 0
     assert holder(cluster, namespace) == ""
+
+
+def test_the_end_of_kopf_ends_the_process_with_1_and_the_log_says_why(own_cluster):
+    with leading_child(own_cluster, "default") as (child, log):
+        until(lambda: "Leading." in log.read_text(), 10, "the term begins")
+        own_cluster.kubectl("delete", "crd", "fluidschedules.jobs.fluidcalendar.com")
+        assert child.wait(30) == 1
+        last = json.loads(log.read_text().splitlines()[-1])
+    assert last["level"] == "critical"
+    assert "KopfEnded: the thread that follows FluidEnvironments and FluidSchedules ended" in last["traceback"]
+    assert holder(own_cluster, "default") == ""
 
 
 def test_a_leader_that_was_frozen_stands_by_when_it_wakes_and_leads_again_later(cluster, namespace, redis_server):
@@ -175,32 +196,14 @@ async def test_kopf_tells_of_objects_in_our_loop_and_ends_when_told(cluster, nam
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    assert not [thread for thread in threading.enumerate() if thread.name == "kopf"]
+    await auntil(lambda: "kopf" not in {thread.name for thread in threading.enumerate()}, 5, "the thread is gone")
 
 
-FOLLOW_AND_SAY_WHAT_ENDED = """
-import asyncio, pathlib, sys
-from fluid_operator.errors import KopfEnded
-from fluid_operator.following import follow
-from fluid_operator.kube.client import connect
-
-async def main():
-    async with connect(pathlib.Path(sys.argv[1])) as kube:
-        try:
-            await follow(kube.connection, ["default"], environments=print, schedules=print)
-        except KopfEnded as error:
-            print("ended:", error.reason)
-
-asyncio.run(main())
-"""
-
-
-def test_the_end_of_kopf_is_told(cluster):
-    stranger = json.loads(cluster.kubeconfig.read_text())
-    stranger["users"][0]["user"] = {"token": "not-a-token"}
-    kubeconfig = fresh_folder("stranger") / "kubeconfig"
-    kubeconfig.write_text(json.dumps(stranger))
-    # In a process of its own: what Kopf leaves behind when it fails must not haunt the tests that follow.
-    argv = [sys.executable, "-c", FOLLOW_AND_SAY_WHAT_ENDED, kubeconfig]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.startswith("ended: Ran out of valid credentials")
+async def test_objects_that_no_event_told_of_are_woken_all_the_same(cluster, namespace):
+    cluster.kubectl(f"--namespace={namespace}", "apply", "--filename=-", input=fluid_environment("a").json())
+    woken = []
+    async with connect(cluster.kubeconfig) as kube:
+        task = asyncio.create_task(wake_all_for_ever(kube, FLUID_ENVIRONMENTS, [namespace], woken.append))
+        await auntil(lambda: woken == [ObjectKey(namespace, "a")], what="the object is woken")
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

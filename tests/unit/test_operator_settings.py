@@ -1,9 +1,18 @@
 """The operator's settings: pinned defaults, and all problems at once, each with its variable."""
 
 import pytest
+from fluid_operator import settings as settings_module
 from fluid_operator.errors import SettingsError
 from fluid_operator.kube.lease import LeaseSettings
 from fluid_operator.settings import OperatorSettings, describe, from_environment
+
+
+@pytest.fixture(autouse=True)
+def pod_namespace(tmp_path, monkeypatch):
+    """The file in which a pod finds the name of its namespace; outside of a pod there is none."""
+    file = tmp_path / "namespace"
+    monkeypatch.setattr(settings_module, "_POD_NAMESPACE", file)
+    return file
 
 
 def problems(**environment):
@@ -34,6 +43,11 @@ def test_the_defaults_are_the_promised_ones():
 
 def test_the_times_of_the_election_are_those_of_client_go():
     assert from_environment({}).lease == LeaseSettings(duration=15, renew_deadline=10.0, retry=2.0)
+
+
+def test_in_a_pod_the_lease_lies_in_the_namespace_of_the_pod(pod_namespace):
+    pod_namespace.write_text("fluid-system\n")
+    assert from_environment({}).lease_namespace == "fluid-system"
 
 
 def test_every_field_is_set_by_its_variable():

@@ -56,7 +56,7 @@ def test_the_built_in_backoff_spans_hours():
         ("queue", {"queue": "a,b"}),
         ("type", {"type": "", "queue": "q"}),
         ("priority", {"priority": 1001}),
-        ("start_after", {"start_after": datetime(2026, 1, 1)}),  # noqa: DTZ001 - the missing zone is the point
+        ("start_after", {"start_after": datetime.fromisoformat("2026-01-01")}),
         ("backoff_limit", {"backoff_limit": -1}),
         ("delay_seconds", {"delay_seconds": -1}),
     ],

@@ -14,12 +14,12 @@ from collections.abc import Mapping, Sequence
 
 from fluid_queue import Hints, JobRecord, QueueError, QueueUnavailable
 
-from fluid_operator.environments.link import EnvironmentLink
+from fluid_operator.environments.link import EnvironmentLink, Leadership
 from fluid_operator.environments.registry import EnvironmentRegistry
 from fluid_operator.jobs.pacing import PaceSettings, Pacing
 from fluid_operator.jobs.reconciler import Reconciler, ReconcilerSettings
 from fluid_operator.jobs.view import JobView, project
-from fluid_operator.jobs.writer import Leadership, StatusWriter
+from fluid_operator.jobs.writer import StatusWriter
 from fluid_operator.kube.client import Json, Kube
 from fluid_operator.kube.informer import Informer, InformerSettings
 from fluid_operator.kube.keys import FLUID_JOBS, ObjectKey
@@ -29,6 +29,10 @@ log = logging.getLogger(__name__)
 
 _ORPHAN_SECONDS = 1.0
 """How soon to look again at a job that is being stopped because its object is gone."""
+
+_STOP_SECONDS = 1.0
+"""What is in progress may take so long when the term ends. A look that is cancelled loses nothing: the next leader
+looks again."""
 
 
 class JobsObserver:
@@ -74,7 +78,7 @@ class JobsController:
             namespaces=namespaces,
             settings=informer,
         )
-        writer = StatusWriter(kube, leadership, self._observe, observer.status_written)
+        writer = StatusWriter(kube.guarded(leadership.check), self._observe, observer.status_written)
         self._reconciler = Reconciler(
             kube, registry, writer, Pacing(pace or PaceSettings()), settings=settings or ReconcilerSettings()
         )
@@ -91,7 +95,8 @@ class JobsController:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.informer.run(), name="fluidjobs informer")
-                tasks.create_task(self.queue.run(self._workers, self.reconcile), name="fluidjobs workers")
+                work = self.queue.run(self._workers, self.reconcile, grace=_STOP_SECONDS)
+                tasks.create_task(work, name="fluidjobs workers")
         finally:
             for task in self._resyncs.values():
                 task.cancel()

@@ -9,7 +9,7 @@ object.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from fluid_operator.jobs.runs import Target
 from fluid_operator.jobs.view import JobView, project
@@ -18,25 +18,18 @@ from fluid_operator.kube.errors import Conflict, Invalid, NotFound
 from fluid_operator.kube.keys import FLUID_JOBS, ObjectKey
 
 
-class Leadership(Protocol):
-    """Who may write."""
-
-    def check(self) -> None:
-        """Raises NotLeader when this replica does not lead."""
-
-
 class StatusWriter:
-    """`observe` gets each answer of the API server, so that the cache knows it before the watch does."""
+    """`kube` must be guarded: it asks before each write whether this replica leads. `observe` gets each answer of
+    the API
+    server, so that the cache knows it before the watch does."""
 
     def __init__(
         self,
         kube: Kube,
-        leadership: Leadership,
         observe: Callable[[Json], None],
         written: Callable[[str], None] = lambda phase: None,
     ) -> None:
         self._kube = kube
-        self._leadership = leadership
         self._observe = observe
         self._written = written
 
@@ -45,7 +38,6 @@ class StatusWriter:
         or a KubeError."""
         if view.terminal and status.get("run") == view.run and status["phase"] != view.phase:
             raise AssertionError(f"{key}: {view.phase} of run {view.run} never becomes {status['phase']}")
-        self._leadership.check()
         patch = [
             {"op": "test", "path": "/metadata/uid", "value": view.uid},
             {"op": "replace", "path": "/metadata/resourceVersion", "value": view.resource_version},
