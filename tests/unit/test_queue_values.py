@@ -89,9 +89,20 @@ def test_a_selector_is_canonical():
 
 def claimed(**fields) -> ClaimedJob:
     values = {
-        "id": "a", "epoch": 1, "attempt": 1, "failures": 0, "started_at": 0, "deadline_at": 0, "queue": "q", "type": "t",
-        "origin": {}, "payload": {}, "tags": {}, "backoff_limit": 2, "backoff": Backoff(jitter_percent=0),
-    }  # fmt: skip
+        "id": "a",
+        "epoch": 1,
+        "attempt": 1,
+        "failures": 0,
+        "started_at": 0,
+        "deadline_at": 0,
+        "queue": "q",
+        "type": "t",
+        "origin": {},
+        "payload": {},
+        "tags": {},
+        "backoff_limit": 2,
+        "backoff": Backoff(jitter_percent=0),
+    }
     return ClaimedJob(**values | fields)
 
 
