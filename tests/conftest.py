@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+
 from fluid_dev.redis import RedisServer
 from fluid_dev.smtp import SmtpCatcher
 from support.folders import close_run_folder, fresh_folder, open_run_folder

@@ -10,12 +10,12 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from . import binaries as programs
-from . import smtp_server
-from .cluster import Cluster
-from .demo import Demo
-from .errors import DevError, Interrupted
-from .smtp import AUTH_VARIABLE
+from fluid_dev import binaries as programs
+from fluid_dev import smtp_server
+from fluid_dev.cluster import Cluster
+from fluid_dev.demo import Demo
+from fluid_dev.errors import DevError, Interrupted
+from fluid_dev.smtp import AUTH_VARIABLE
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The local cluster and the demo of Fluid Jobs.")
 State = Annotated[Path, typer.Option(help="Where everything of it lies.")]

@@ -12,9 +12,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import building
-from .errors import MissingTool
-from .tools import TOOLS, Tool
+from fluid_dev import building
+from fluid_dev.errors import MissingTool
+from fluid_dev.tools import TOOLS, Tool
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import BuildFailed, DiskFull, MissingTool
-from .processes import find_program
-from .progress import step
-from .tools import Tool
+from fluid_dev.errors import BuildFailed, DiskFull, MissingTool
+from fluid_dev.processes import find_program
+from fluid_dev.progress import step
+from fluid_dev.tools import Tool
 
 _GIB = 2**30
 # Measured with empty Go caches; with the sources already there only the compiler's cache still grows.

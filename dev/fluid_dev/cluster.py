@@ -13,14 +13,14 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import control_plane, kubeconfig
-from .binaries import Binaries
-from .errors import ClusterError, ProcessDied, TimedOut
-from .etcd import Etcd
-from .pki import Authority
-from .ports import free_port, is_free
-from .processes import Process
-from .waiting import until
+from fluid_dev import control_plane, kubeconfig
+from fluid_dev.binaries import Binaries
+from fluid_dev.errors import ClusterError, ProcessDied, TimedOut
+from fluid_dev.etcd import Etcd
+from fluid_dev.pki import Authority
+from fluid_dev.ports import free_port, is_free
+from fluid_dev.processes import Process
+from fluid_dev.waiting import until
 
 # Name of the certificate, user, groups.
 ADMIN = ("admin", "admin", ("system:masters",))

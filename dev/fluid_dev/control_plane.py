@@ -6,7 +6,7 @@ nodes. Starts nothing itself.
 
 from pathlib import Path
 
-from .pki import Authority
+from fluid_dev.pki import Authority
 
 # What an operator without pods needs; the others would only use up CPU.
 _CONTROLLERS = (

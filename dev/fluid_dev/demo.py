@@ -19,16 +19,16 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from . import binaries, examples
-from .cluster import ADMIN, Cluster
-from .errors import DemoError, TimedOut
-from .etcd import socket_folder
-from .examples import Promise
-from .processes import Process, reap
-from .progress import step
-from .redis import RedisServer
-from .smtp import SmtpCatcher
-from .waiting import until
+from fluid_dev import binaries, examples
+from fluid_dev.cluster import ADMIN, Cluster
+from fluid_dev.errors import DemoError, TimedOut
+from fluid_dev.etcd import socket_folder
+from fluid_dev.examples import Promise
+from fluid_dev.processes import Process, reap
+from fluid_dev.progress import step
+from fluid_dev.redis import RedisServer
+from fluid_dev.smtp import SmtpCatcher
+from fluid_dev.waiting import until
 
 NAMESPACE = "fluid-demo"
 ENVIRONMENT = "default"

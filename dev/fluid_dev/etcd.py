@@ -14,9 +14,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from .errors import ClusterError
-from .processes import Process
-from .waiting import until
+from fluid_dev.errors import ClusterError
+from fluid_dev.processes import Process
+from fluid_dev.waiting import until
 
 _LONGEST_SOCKET_PATH = 100  # the kernel takes 107 bytes; etcd appends a few for its lock
 

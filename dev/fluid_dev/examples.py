@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import yaml
 
-from .errors import DemoError
+from fluid_dev.errors import DemoError
 
 _PREFIX = "example.jobs.fluidcalendar.com/"
 _KNOWN = {"phase", "attempts", "reason", "message-contains", "mail-subject", "cancel-when"}

@@ -4,7 +4,7 @@ import base64
 import json
 from pathlib import Path
 
-from .pki import write_private
+from fluid_dev.pki import write_private
 
 
 def write(

@@ -8,7 +8,7 @@ import random
 import socket
 from pathlib import Path
 
-from .errors import PortTaken
+from fluid_dev.errors import PortTaken
 
 _LOWEST = 10240
 _EPHEMERAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")

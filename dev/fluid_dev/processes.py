@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from .errors import MissingTool, ProcessDied, TimedOut
-from .waiting import until
+from fluid_dev.errors import MissingTool, ProcessDied, TimedOut
+from fluid_dev.waiting import until
 
 _TAIL_LINES = 20
 _SYSTEM_FOLDERS = ":/usr/sbin:/usr/local/sbin"

@@ -10,11 +10,11 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from .errors import DevError, PortTaken, ProcessDied
-from .pki import write_private
-from .ports import free_port, is_free
-from .processes import Process, find_program
-from .waiting import until
+from fluid_dev.errors import DevError, PortTaken, ProcessDied
+from fluid_dev.pki import write_private
+from fluid_dev.ports import free_port, is_free
+from fluid_dev.processes import Process, find_program
+from fluid_dev.waiting import until
 
 _REMEDY = "run 'scripts/packages' as root, or install your distribution's redis-server (7.0 or newer)"
 _PORT_ATTEMPTS = 5

@@ -8,10 +8,10 @@ import sys
 from email.message import EmailMessage
 from pathlib import Path
 
-from .errors import DevError, ProcessDied
-from .ports import free_port, is_free
-from .processes import Process
-from .waiting import until
+from fluid_dev.errors import DevError, ProcessDied
+from fluid_dev.ports import free_port, is_free
+from fluid_dev.processes import Process
+from fluid_dev.waiting import until
 
 AUTH_VARIABLE = "FLUID_SMTP_AUTH"
 _PORT_ATTEMPTS = 5

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from .errors import TimedOut
+from fluid_dev.errors import TimedOut
 
 T = TypeVar("T")
 

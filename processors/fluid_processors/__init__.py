@@ -14,11 +14,9 @@ Packages announce their modules through the entry-point group `fluid.processors`
 runs them. This package knows the queue (`fluid_queue`) and nothing of Kubernetes.
 """
 
-from fluid_queue import Backoff, PermanentError, RateLimited, RetryLater
-
-from .context import Context
-from .definitions import Isolation, Processor, Retry, processor
-from .errors import (
+from fluid_processors.context import Context
+from fluid_processors.definitions import Isolation, Processor, Retry, processor
+from fluid_processors.errors import (
     DuplicateType,
     FieldProblem,
     InvalidPayload,
@@ -28,11 +26,12 @@ from .errors import (
     UnknownType,
     WorkerError,
 )
-from .outbound import Outbound, OutboundMode
-from .registry import Registry
-from .resources import Resource, Resources, resource
-from .sensitive import Sensitive
-from .stop import Stop, Stopped
+from fluid_processors.outbound import Outbound, OutboundMode
+from fluid_processors.registry import Registry
+from fluid_processors.resources import Resource, Resources, resource
+from fluid_processors.sensitive import Sensitive
+from fluid_processors.stop import Stop, Stopped
+from fluid_queue import Backoff, PermanentError, RateLimited, RetryLater
 
 __all__ = [
     "Backoff",

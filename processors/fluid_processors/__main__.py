@@ -2,6 +2,6 @@
 
 import sys
 
-from .main import main
+from fluid_processors.main import main
 
 sys.exit(main())

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from .outbound import LIVE, Outbound
-from .reporting import Reporter
-from .resources import Resources
-from .sensitive import Masker
-from .stop import Stop
+from fluid_processors.outbound import LIVE, Outbound
+from fluid_processors.reporting import Reporter
+from fluid_processors.resources import Resources
+from fluid_processors.sensitive import Masker
+from fluid_processors.stop import Stop
 
 
 class Job(Protocol):

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, Literal, TypeVar
 
-from fluid_queue import Backoff
 from pydantic import BaseModel
 
-from .context import Context
-from .errors import InvalidProcessor
-from .resources import Resource
+from fluid_processors.context import Context
+from fluid_processors.errors import InvalidProcessor
+from fluid_processors.resources import Resource
+from fluid_queue import Backoff
 
 P = TypeVar("P", bound=BaseModel)
 Function = Callable[[Context, P], Awaitable[Any]] | Callable[[Context, P], Any]

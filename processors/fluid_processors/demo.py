@@ -6,8 +6,8 @@ import asyncio
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .context import Context
-from .definitions import Retry, processor
+from fluid_processors.context import Context
+from fluid_processors.definitions import Retry, processor
 
 
 class DemoError(Exception):

@@ -12,8 +12,8 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
-from .context import Context
-from .definitions import Isolation, Processor
+from fluid_processors.context import Context
+from fluid_processors.definitions import Isolation, Processor
 
 
 class Threads:

@@ -11,20 +11,20 @@ import traceback
 from typing import Any
 
 import orjson
-from fluid_queue import PermanentError, Postponed, RateLimited, RetryLater
 from pydantic import BaseModel
 
-from . import logs
-from .context import Context, Job
-from .definitions import Processor
-from .errors import UnknownType
-from .execution import Threads, execute
-from .outbound import LIVE, Outbound
-from .payloads import validate
-from .registry import Registry
-from .reporting import Reporter
-from .resources import ResourcePool
-from .sensitive import NOTHING_TO_MASK, Masker, masker_of
+from fluid_processors import logs
+from fluid_processors.context import Context, Job
+from fluid_processors.definitions import Processor
+from fluid_processors.errors import UnknownType
+from fluid_processors.execution import Threads, execute
+from fluid_processors.outbound import LIVE, Outbound
+from fluid_processors.payloads import validate
+from fluid_processors.registry import Registry
+from fluid_processors.reporting import Reporter
+from fluid_processors.resources import ResourcePool
+from fluid_processors.sensitive import NOTHING_TO_MASK, Masker, masker_of
+from fluid_queue import PermanentError, Postponed, RateLimited, RetryLater
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from .errors import HealthServerError
+from fluid_processors.errors import HealthServerError
 
 
 @dataclass(frozen=True, slots=True)

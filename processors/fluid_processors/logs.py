@@ -9,7 +9,7 @@ import logging
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
-from .context import Job
+from fluid_processors.context import Job
 
 _ORIGIN_FIELDS = ("namespace", "name", "uid")
 

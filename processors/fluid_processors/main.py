@@ -13,12 +13,12 @@ import sys
 from collections.abc import Mapping, Sequence
 
 import uvloop
-from fluid_queue import QueueError, logs
 
-from .errors import SettingsError, WorkerError
-from .registry import GROUP, Registry
-from .settings import WorkerSettings, describe, from_environment
-from .worker import Worker
+from fluid_processors.errors import SettingsError, WorkerError
+from fluid_processors.registry import GROUP, Registry
+from fluid_processors.settings import WorkerSettings, describe, from_environment
+from fluid_processors.worker import Worker
+from fluid_queue import QueueError, logs
 
 _log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from .context import Job
+from fluid_processors.context import Job
 
 OUTCOMES = ("completed", "failed", "retry", "postponed", "released", "stopped", "lost")
 UNKNOWN = "unknown"

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from .errors import FieldProblem, InvalidPayload
-from .sensitive import is_sensitive_path
+from fluid_processors.errors import FieldProblem, InvalidPayload
+from fluid_processors.sensitive import is_sensitive_path
 
 Payload = TypeVar("Payload", bound=BaseModel)
 

@@ -9,8 +9,8 @@ from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Any
 
-from .definitions import Processor
-from .errors import DuplicateType, ProcessorLoadError
+from fluid_processors.definitions import Processor
+from fluid_processors.errors import DuplicateType, ProcessorLoadError
 
 GROUP = "fluid.processors"
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from .errors import FieldProblem, SettingsError
+from fluid_processors.errors import FieldProblem, SettingsError
 
 PREFIX = "FLUID_"
 _REDIS_SCHEMES = ("redis", "rediss", "unix")

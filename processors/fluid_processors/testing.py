@@ -14,12 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .definitions import Processor
-from .execution import Threads
-from .handler import JobHandler
-from .outbound import LIVE, Outbound
-from .registry import Registry
-from .resources import Resource, ResourcePool
+from fluid_processors.definitions import Processor
+from fluid_processors.execution import Threads
+from fluid_processors.handler import JobHandler
+from fluid_processors.outbound import LIVE, Outbound
+from fluid_processors.registry import Registry
+from fluid_processors.resources import Resource, ResourcePool
 
 
 @dataclass(slots=True)

@@ -14,16 +14,15 @@ import time
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
+from fluid_processors.context import Context
+from fluid_processors.execution import Threads
+from fluid_processors.handler import JobHandler
+from fluid_processors.health import Snapshot, serving
+from fluid_processors.metrics import Metrics
+from fluid_processors.registry import Registry
+from fluid_processors.resources import ResourcePool
+from fluid_processors.settings import WorkerSettings
 from fluid_queue import Consumer, Queue, QueueUnavailable
-
-from .context import Context
-from .execution import Threads
-from .handler import JobHandler
-from .health import Snapshot, serving
-from .metrics import Metrics
-from .registry import Registry
-from .resources import ResourcePool
-from .settings import WorkerSettings
 
 _log = logging.getLogger(__name__)
 

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+
 from fluid_dev.cluster import Cluster
 from support.clusters import running_cluster
 

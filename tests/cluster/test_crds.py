@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from cluster.builders import Builder, fluid_environment, fluid_job, fluid_schedule
 from fluid_dev.cluster import Cluster
 from fluid_dev.errors import ClusterError

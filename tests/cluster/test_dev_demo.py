@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 
 import pytest
+
 from fluid_dev.demo import Demo
 from fluid_dev.errors import DemoError, ProcessDied
 from fluid_dev.processes import Identity, Process, reap

@@ -6,6 +6,7 @@ import signal
 from typing import Any
 
 import pytest
+
 from cluster.builders import fluid_environment, fluid_schedule
 from support.operators import running_operator
 from support.waiting import until

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+
 from fluid_dev.cluster import Cluster
 from fluid_operator.kube.client import Kube, Page, connect
 from fluid_operator.kube.connection import open_connection

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from fluid_operator.kube.client import APPLY_PATCH, Call, connect
 from fluid_operator.kube.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound, Unauthorized
 from fluid_operator.kube.keys import ObjectKey, Resource

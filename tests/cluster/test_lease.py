@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from fluid_operator.kube.client import Kube, connect
 from fluid_operator.kube.errors import NotFound, NotLeader
 from fluid_operator.kube.keys import LEASES, ObjectKey

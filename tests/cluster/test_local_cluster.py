@@ -11,6 +11,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+
 from fluid_dev.cluster import Cluster
 from fluid_dev.errors import ClusterError
 from fluid_dev.processes import Identity

@@ -11,6 +11,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
+
 from cluster.builders import fluid_environment
 from fluid_operator.environments.controller import FLUID_ENVIRONMENTS
 from fluid_operator.following import follow

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from cluster.builders import fluid_environment, fluid_schedule
 from support.operators import running_operator
 from support.waiting import until

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+
 from fluid_dev.redis import RedisServer
 from fluid_queue import Queue
 

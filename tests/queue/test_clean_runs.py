@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from fluid_dev.processes import Identity
 from support.waiting import until
 

@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from fluid_queue import Ending, LeaderFenced, NewJob, Queue
 from support.waiting import auntil
 

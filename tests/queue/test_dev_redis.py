@@ -4,6 +4,7 @@ import signal
 import socket
 
 import pytest
+
 from fluid_dev.errors import PortTaken
 from fluid_dev.redis import RedisServer
 from support.folders import fresh_folder

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult
+
 from fluid_dev.pki import Authority
 from fluid_processors import Outbound, OutboundMode, PermanentError, RateLimited
 from fluid_processors.email import send_email, smtp

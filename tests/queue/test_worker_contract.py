@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+
 from fluid_processors import Registry
 from fluid_processors.settings import from_environment
 from fluid_processors.worker import Worker

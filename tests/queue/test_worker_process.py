@@ -12,6 +12,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+
 from fluid_queue import Backoff, NewJob, Queue
 from support.waiting import auntil
 

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from fluid_dev import binaries
 from fluid_dev.cluster import Cluster
-
-from .folders import fresh_folder
-from .require import everything_required, required_parts
+from support.folders import fresh_folder
+from support.require import everything_required, required_parts
 
 CRDS = Path(__file__).parents[2] / "crds"
 

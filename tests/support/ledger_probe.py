@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from fluid_processors import Context, processor
 from pydantic import BaseModel, ConfigDict, Field
+
+from fluid_processors import Context, processor
 
 LEDGER = "FLUID_TEST_LEDGER"
 

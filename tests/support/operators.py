@@ -15,9 +15,8 @@ from typing import Any, NamedTuple, Self
 
 from fluid_dev.processes import Process
 from fluid_operator.settings import PREFIX
-
-from .folders import fresh_folder
-from .waiting import until
+from support.folders import fresh_folder
+from support.waiting import until
 
 COMMAND = (sys.executable, "-m", "fluid_operator")
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 import pytest
+
 from fluid_dev.errors import MissingTool
 
 

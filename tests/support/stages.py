@@ -15,11 +15,10 @@ from fluid_dev.cluster import Cluster
 from fluid_dev.processes import Process
 from fluid_dev.redis import RedisServer
 from fluid_queue import Queue
-
-from .folders import fresh_folder
-from .ledger_probe import LEDGER
-from .operators import Operator
-from .waiting import until
+from support.folders import fresh_folder
+from support.ledger_probe import LEDGER
+from support.operators import Operator
+from support.waiting import until
 
 TESTS = Path(__file__).parents[1]
 ENDED = ("Succeeded", "Failed", "Cancelled")

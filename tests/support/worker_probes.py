@@ -5,8 +5,9 @@ import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fluid_processors import Context, PermanentError, RetryLater, Sensitive, processor
 from pydantic import BaseModel, Field
+
+from fluid_processors import Context, PermanentError, RetryLater, Sensitive, processor
 
 
 class Probe(BaseModel):

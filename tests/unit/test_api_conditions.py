@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from fluid_operator.api.conditions import (
     MESSAGE_LIMIT,
     ConditionType,
@@ -12,8 +15,6 @@ from fluid_operator.api.conditions import (
     set_condition,
 )
 from fluid_operator.api.meta import Condition, ConditionStatus
-from hypothesis import given
-from hypothesis import strategies as st
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=1)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from fluid_operator.api.crd import KINDS
 from fluid_operator.api.meta import Kind
 from fluid_operator.api.not_yet import UNSUPPORTED, unsupported_fields

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+
 from fluid_operator.api.errors import FieldProblem, InvalidSpec
 from fluid_operator.api.fluidenvironment import FluidEnvironmentSpec
 from fluid_operator.api.fluidjob import FluidJobSpec, RunPolicy

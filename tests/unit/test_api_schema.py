@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import pytest
+from pydantic import Field
+
 from fluid_operator.api.crd import KINDS, crd
 from fluid_operator.api.errors import NotStructural
 from fluid_operator.api.fields import doc
 from fluid_operator.api.meta import ApiModel, Kind
 from fluid_operator.api.schema import published, structural
-from pydantic import Field
 
 Node = dict[str, Any]
 

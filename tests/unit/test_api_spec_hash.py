@@ -8,10 +8,11 @@ import json
 from typing import Any
 
 import pytest
-from fluid_operator.api.fluidjob import FluidJobSpec
-from fluid_operator.api.spechash import RUN_DEFINING, spec_hash
 from hypothesis import given
 from hypothesis import strategies as st
+
+from fluid_operator.api.fluidjob import FluidJobSpec
+from fluid_operator.api.spechash import RUN_DEFINING, spec_hash
 
 FULL = {
     "environment": "default",

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+
 from fluid_operator.environments.batching import Batcher
 
 

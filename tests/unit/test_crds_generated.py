@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from fluid_operator.api.crd import KINDS, crd
 from fluid_operator.api.generate import HEADER, crd_yaml, generated_files, write
 from fluid_operator.api.meta import Kind

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from fluid_dev import binaries, building
 from fluid_dev.errors import BuildFailed, DiskFull, MissingTool
 from fluid_dev.tools import TOOLS

@@ -1,6 +1,7 @@
 """What example objects promise in their annotations, compared with what an API server would show."""
 
 import pytest
+
 from fluid_dev import examples
 from fluid_dev.errors import DemoError
 from fluid_dev.examples import Promise

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+
 from fluid_dev.errors import MissingTool, ProcessDied
 from fluid_dev.ports import free_port, is_free
 from fluid_dev.processes import Identity, Process, identify, reap

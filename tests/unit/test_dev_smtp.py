@@ -5,6 +5,7 @@ import ssl
 from email.message import EmailMessage
 
 import pytest
+
 from fluid_dev.pki import Authority
 from fluid_dev.smtp import SmtpCatcher
 from fluid_dev.smtp_server import slug

@@ -8,6 +8,9 @@ from email.policy import SMTP
 
 import jsonschema_rs
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from fluid_processors import InvalidPayload, Outbound, OutboundMode
 from fluid_processors.email import send_email
 from fluid_processors.email.addresses import parse
@@ -15,8 +18,6 @@ from fluid_processors.email.message import compose, envelope_of, message_id, rou
 from fluid_processors.email.payload import Email
 from fluid_processors.email.plaintext import text_of_html
 from fluid_processors.payloads import validate
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 SENDER = "Fluid Calendar <noreply@calendar.example>"

@@ -1,6 +1,7 @@
 """SMTP settings from the environment: both spellings, safe defaults, problems that name variables and hide values."""
 
 import pytest
+
 from fluid_processors import SettingsError
 from fluid_processors.email.settings import Encryption, from_environment
 

@@ -1,6 +1,7 @@
 """Which run an object asks for."""
 
 import pytest
+
 from fluid_operator.api.spechash import spec_hash
 from fluid_operator.jobs.requests import parse_request
 from fluid_operator.jobs.runs import asks_to_cancel, target

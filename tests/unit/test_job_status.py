@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+
 from fluid_operator.api.conditions import Reason
 from fluid_operator.api.fluidjob_status import FluidJobStatus
 from fluid_operator.api.meta import parse

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from fluid_operator.kube.cache import Cache, Entry
-from fluid_operator.kube.keys import ObjectKey
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from fluid_operator.kube.cache import Cache, Entry
+from fluid_operator.kube.keys import ObjectKey
 
 NAMES = "abc"
 KEY = ObjectKey("ns", "a")

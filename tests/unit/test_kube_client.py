@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+
 from fluid_operator.kube.client import Call, ClientSettings, Kube, connect
 from fluid_operator.kube.errors import BadConfiguration, NotLeader, ServerError, TooManyRequests, Unreachable
 from fluid_operator.kube.keys import ObjectKey, Resource

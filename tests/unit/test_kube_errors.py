@@ -1,6 +1,7 @@
 """The family of errors, and how an answer of the API server becomes one of them."""
 
 import pytest
+
 from fluid_operator.kube import errors
 from fluid_operator.kube.keys import ObjectKey, Resource
 

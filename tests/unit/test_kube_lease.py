@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+
 from fluid_operator.kube.lease import LeaseSettings, claimed, new_identity, released
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)

@@ -4,10 +4,11 @@ from collections.abc import Awaitable, Callable
 
 import orjson
 import pytest
-from fluid_operator.kube.errors import Gone, ServerError, Unreachable
-from fluid_operator.kube.streams import Event, Lines, read_events
 from hypothesis import given
 from hypothesis import strategies as st
+
+from fluid_operator.kube.errors import Gone, ServerError, Unreachable
+from fluid_operator.kube.streams import Event, Lines, read_events
 
 
 def line(type_: str, /, **body: object) -> bytes:

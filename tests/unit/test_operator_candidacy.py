@@ -4,6 +4,7 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
+
 from fluid_operator.candidacy import Candidacy
 from fluid_operator.errors import TermEnded, TermStuck
 from support.waiting import auntil

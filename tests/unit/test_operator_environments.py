@@ -4,6 +4,7 @@ import base64
 from datetime import UTC, datetime
 
 import pytest
+
 from fluid_operator.api.conditions import Reason
 from fluid_operator.api.fluidenvironment import FluidEnvironmentStatus
 from fluid_operator.api.meta import KeyRef, to_wire

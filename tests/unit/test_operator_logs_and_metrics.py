@@ -5,6 +5,7 @@ import json
 import logging
 
 import pytest
+
 from fluid_operator.api.fluidjob_status import Phase
 from fluid_operator.kopf_logs import KopfFacts
 from fluid_operator.kube.client import Call

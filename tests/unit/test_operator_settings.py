@@ -1,6 +1,7 @@
 """The operator's settings: pinned defaults, and all problems at once, each with its variable."""
 
 import pytest
+
 from fluid_operator import settings as settings_module
 from fluid_operator.errors import SettingsError
 from fluid_operator.kube.lease import LeaseSettings

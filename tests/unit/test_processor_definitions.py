@@ -5,6 +5,8 @@ from importlib.metadata import EntryPoint
 from types import ModuleType
 
 import pytest
+from pydantic import BaseModel, Field
+
 from fluid_processors import (
     Backoff,
     DuplicateType,
@@ -17,7 +19,6 @@ from fluid_processors import (
     processor,
 )
 from fluid_processors.registry import GROUP
-from pydantic import BaseModel, Field
 
 
 class Greeting(BaseModel):

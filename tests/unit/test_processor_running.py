@@ -6,13 +6,14 @@ import time
 from contextlib import asynccontextmanager
 
 import pytest
+from pydantic import BaseModel, Field
+
 from fluid_processors import Outbound, OutboundMode, Registry, Resource, processor, resource
 from fluid_processors.context import Context
 from fluid_processors.execution import Threads
 from fluid_processors.handler import JobHandler
 from fluid_processors.resources import ResourcePool
 from fluid_processors.testing import LocalJob, run_processor
-from pydantic import BaseModel, Field
 from support.waiting import auntil
 
 

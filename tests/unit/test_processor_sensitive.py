@@ -3,11 +3,12 @@
 from typing import Annotated, Literal
 
 import pytest
+from pydantic import BaseModel, Field, field_validator
+
 from fluid_processors import InvalidPayload, PermanentError, RateLimited, RetryLater, Sensitive, processor
 from fluid_processors.payloads import validate
 from fluid_processors.sensitive import Masker, masker_of
 from fluid_processors.testing import run_processor
-from pydantic import BaseModel, Field, field_validator
 
 SECRET = "hunter2-and-more"
 

@@ -5,6 +5,7 @@ import json
 import logging
 
 import pytest
+
 from fluid_processors import SettingsError, logs
 from fluid_processors.health import Snapshot, not_live, not_ready
 from fluid_processors.main import main

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from fluid_queue import client, renewal, scripts
 from fluid_queue.errors import ScriptError
 

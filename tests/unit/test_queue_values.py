@@ -4,6 +4,9 @@ from datetime import datetime
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from fluid_queue import (
     Backoff,
     ClaimedJob,
@@ -17,8 +20,6 @@ from fluid_queue import (
 )
 from fluid_queue.keys import KeySpace, selector
 from fluid_queue.outcomes import failed, interrupted, succeeded
-from hypothesis import given
-from hypothesis import strategies as st
 
 backoffs = st.builds(
     Backoff,

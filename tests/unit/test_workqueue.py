@@ -5,12 +5,13 @@ import logging
 from collections import Counter
 
 import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
 from fluid_operator.kube.errors import Terminal, TooManyRequests
 from fluid_operator.kube.keys import ObjectKey
 from fluid_operator.kube.pending import Pending
 from fluid_operator.kube.workqueue import Again, BackoffSettings, Reconciled, WorkQueue
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from support.waiting import auntil
 
 KEYS = [ObjectKey(namespace, name) for namespace in "xyz" for name in "abc"]

@@ -74,6 +74,8 @@ class Reason(StrEnum):
     CANCELLED = "Cancelled"
     # Environments.
     AVAILABLE = "Available"
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason, not a password
+    INVALID_REDIS_URL = "InvalidRedisUrl"
     REDIS_UNAVAILABLE = "RedisUnavailable"
     REDIS_ACCESS_DENIED = "RedisAccessDenied"
     REDIS_CHANGE_BLOCKED = "RedisChangeBlocked"

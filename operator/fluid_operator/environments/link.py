@@ -14,6 +14,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from fluid_operator.api.fluidenvironment import FluidEnvironmentSpec
+from fluid_operator.environments.batching import Batcher
+from fluid_operator.kube.keys import ObjectKey
 from fluid_queue import (
     Enqueued,
     HintReader,
@@ -27,10 +30,6 @@ from fluid_queue import (
     QueueUnavailable,
     Stats,
 )
-
-from fluid_operator.api.fluidenvironment import FluidEnvironmentSpec
-from fluid_operator.environments.batching import Batcher
-from fluid_operator.kube.keys import ObjectKey
 
 log = logging.getLogger(__name__)
 

@@ -7,11 +7,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 
-from fluid_queue import Hints, Queue
-
 from fluid_operator.api.fluidenvironment import FluidEnvironmentSpec
 from fluid_operator.environments.link import EnvironmentLink, Leadership
 from fluid_operator.kube.keys import ObjectKey
+from fluid_queue import Hints, Queue
 
 log = logging.getLogger(__name__)
 

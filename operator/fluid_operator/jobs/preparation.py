@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 import jsonschema_rs
 import orjson
-from fluid_queue import BACKOFF_LIMIT, Backoff, InvalidJob, NewJob
 
 from fluid_operator.api.conditions import Reason
 from fluid_operator.api.errors import InvalidSpec
@@ -27,6 +26,7 @@ from fluid_operator.jobs.problems import ending, waiting
 from fluid_operator.jobs.runs import Target
 from fluid_operator.jobs.view import JobView
 from fluid_operator.kube.keys import ObjectKey
+from fluid_queue import BACKOFF_LIMIT, Backoff, InvalidJob, NewJob
 
 MAX_PAYLOAD_BYTES = 32 * 1024
 ATTEMPT_DEADLINE_SECONDS = 300

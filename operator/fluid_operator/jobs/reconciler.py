@@ -16,8 +16,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from fluid_queue import JobRecord, NewJob, QueueUnavailable
-
 from fluid_operator.api.conditions import Reason
 from fluid_operator.api.fluidjob_status import Phase
 from fluid_operator.environments.link import EnvironmentLink
@@ -33,6 +31,7 @@ from fluid_operator.kube.client import Kube
 from fluid_operator.kube.errors import Conflict
 from fluid_operator.kube.keys import ObjectKey
 from fluid_operator.kube.workqueue import Again
+from fluid_queue import JobRecord, NewJob, QueueUnavailable
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from fluid_queue import Attempt, JobRecord
 
 from fluid_operator.api.conditions import ConditionType, Reason, cut
 from fluid_operator.api.fields import format_time
@@ -21,6 +20,7 @@ from fluid_operator.api.fluidjob_status import ATTEMPT_HISTORY_LIMIT, Phase
 from fluid_operator.jobs.problems import Problem
 from fluid_operator.jobs.runs import Target
 from fluid_operator.jobs.view import JobView
+from fluid_queue import Attempt, JobRecord
 
 RESULT_LIMIT = 4096
 """Bytes of JSON that a status shows of a result."""

@@ -11,14 +11,14 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from ..context import Context
-from ..definitions import Retry, processor
-from ..errors import FieldProblem, SettingsError
-from ..resources import resource
-from .message import compose, envelope_of, routed
-from .payload import Email
-from .settings import from_environment
-from .smtp import Answer, SmtpPool
+from fluid_processors.context import Context
+from fluid_processors.definitions import Retry, processor
+from fluid_processors.email.message import compose, envelope_of, routed
+from fluid_processors.email.payload import Email
+from fluid_processors.email.settings import from_environment
+from fluid_processors.email.smtp import Answer, SmtpPool
+from fluid_processors.errors import FieldProblem, SettingsError
+from fluid_processors.resources import resource
 
 
 @resource("smtp")

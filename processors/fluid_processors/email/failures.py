@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable
 
 import aiosmtplib
+
 from fluid_queue import PermanentError, RateLimited
 
 RATE_LIMIT_SECONDS = 60.0

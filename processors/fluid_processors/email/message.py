@@ -10,10 +10,10 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 
-from ..outbound import Outbound, OutboundMode
-from .addresses import Mailbox, parse
-from .payload import Email
-from .plaintext import text_of_html
+from fluid_processors.email.addresses import Mailbox, parse
+from fluid_processors.email.payload import Email
+from fluid_processors.email.plaintext import text_of_html
+from fluid_processors.outbound import Outbound, OutboundMode
 
 # Seven bits: a server need not offer 8BITMIME, and nobody else has to convert on the way.
 _POLICY = SMTP.clone(cte_type="7bit")

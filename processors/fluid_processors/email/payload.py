@@ -10,8 +10,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from ..sensitive import Sensitive
-from .addresses import AddressList, AddressText
+from fluid_processors.email.addresses import AddressList, AddressText
+from fluid_processors.sensitive import Sensitive
 
 LONGEST_BODY = 1_000_000  # characters of the text, and of the HTML
 MOST_ATTACHMENTS = 10

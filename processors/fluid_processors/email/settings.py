@@ -10,8 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from ..errors import FieldProblem, SettingsError
-from .addresses import parse
+from fluid_processors.email.addresses import parse
+from fluid_processors.errors import FieldProblem, SettingsError
 
 
 class Encryption(StrEnum):

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import aiosmtplib
 
-from .failures import error_of
-from .settings import Encryption, SmtpSettings
+from fluid_processors.email.failures import error_of
+from fluid_processors.email.settings import Encryption, SmtpSettings
 
 IDLE_SECONDS = 20.0
 """How long an unused connection is trusted: servers close idle ones, some after half a minute."""

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+
 from fluid_dev.cluster import Cluster
 from fluid_dev.redis import RedisServer
 from support.stages import Stage, stage_on

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from cluster.builders import fluid_job
 from support.stages import Stage, work
 from support.waiting import until

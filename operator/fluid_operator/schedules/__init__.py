@@ -1,0 +1,1 @@
+"""FluidSchedule. It has no effect yet, and says so in its status."""
