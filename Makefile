@@ -7,7 +7,7 @@ READY := .venv/.ready
 DEV := $(BIN)/python -m fluid_dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock lint types imports crds generated packages binaries test demo demo-check down clean
+.PHONY: help setup lock lock-check lint types imports crds generated packages binaries test demo demo-check down clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -27,6 +27,9 @@ $(READY): requirements.lock pyproject.toml
 
 lock: $(READY) ## Write requirements.lock anew from pyproject.toml
 	scripts/lock
+
+lock-check: $(READY) ## Fail if requirements.lock does not match pyproject.toml
+	scripts/lock --check
 
 lint: $(READY) ## Style and format (ruff)
 	$(BIN)/ruff check .

@@ -86,7 +86,7 @@ class Reconciler:
                     return None
                 view = fresh
             except QueueUnavailable as error:
-                log.info("the queue is away; the job waits for it", extra={**_names(key, view), "error": str(error)})
+                log.info("the queue is away; the job waits for it", extra=_facts(key, view, error=str(error)))
                 return Again(1.0)
         return Again(0.5)
 
@@ -179,7 +179,7 @@ class Reconciler:
         except Problem as problem:
             return await self._refuse(key, view, wanted, problem, name)
         answer = await link.enqueue(job)
-        log.info("enqueued", extra={**_names(key, view), "job": job.id, "answer": answer.code})
+        log.info("enqueued", extra=_facts(key, view, job=job.id, answer=answer.code))
         if answer.code == "finished":
             record = await link.inspect(job.id)
             if record is not None and (record.hash == wanted.hash or not record.hash):
@@ -238,7 +238,7 @@ class Reconciler:
     ) -> Again | None:
         code = await link.cancel(record.id)
         after = await link.inspect(record.id)
-        log.info("cancelled", extra={**_names(key, view), "job": record.id, "answer": code})
+        log.info("cancelled", extra=_facts(key, view, job=record.id, answer=code))
         if after is None:
             return Again(0.0)
         again = await self._tell(key, view, wanted, link, after)
@@ -265,7 +265,7 @@ class Reconciler:
     ) -> Again | None:
         told = status.refused(view, wanted, problem, environment, now=_now())
         if problem.terminal:
-            log.info("refused", extra={**_names(key, view), "reason": problem.reason.value})
+            log.info("refused", extra=_facts(key, view, reason=problem.reason.value))
             return await self._end(key, view, told)
         await self._write(key, view, told)
         return Again(problem.again) if problem.again else None
@@ -288,8 +288,9 @@ def _seed(view: JobView) -> tuple[int, int]:
     return view.attempts, max(0, view.attempts - (1 if running else 0))
 
 
-def _names(key: ObjectKey, view: JobView) -> dict[str, str]:
-    return {"namespace": key.namespace, "object": key.name, "uid": view.uid}
+def _facts(key: ObjectKey, view: JobView, **more: str) -> dict[str, Any]:
+    """What a log line says of an object; under `fields`, because a plain extra may not be called `name`."""
+    return {"fields": {"namespace": key.namespace, "name": key.name, "uid": view.uid, **more}}
 
 
 def _now() -> datetime:
