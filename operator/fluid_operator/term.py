@@ -66,7 +66,6 @@ async def serve_term(kube: Kube, elector: Elector, settings: OperatorSettings, m
                     follow(kube.connection, namespaces, environments=environments.wake, schedules=schedules.wake),
                     name="kopf",
                 )
-                tasks.create_task(_failure_of(registry), name="links")
     finally:
         await registry.aclose()
 
@@ -84,8 +83,3 @@ def _jobs(
         settings=ReconcilerSettings(unknown_type_grace=settings.unknown_type_grace_seconds),
         observer=JobsMetrics(metrics),
     )
-
-
-async def _failure_of(registry: EnvironmentRegistry) -> None:
-    """Raise what the task of a link raised."""
-    await registry.failed

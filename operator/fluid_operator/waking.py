@@ -17,19 +17,33 @@ log = logging.getLogger(__name__)
 LIST_SECONDS = 30.0
 """An object that no event told of is found within this time."""
 
+RETRY_SECONDS = 1.0
+"""Pause after a list that failed: the first one holds everything up."""
+
 
 async def wake_all_for_ever(
-    kube: Kube, resource: Resource, namespaces: Sequence[str], wake: Callable[[ObjectKey], None]
+    kube: Kube,
+    resource: Resource,
+    namespaces: Sequence[str],
+    wake: Callable[[ObjectKey], None],
+    listed: Callable[[set[ObjectKey]], None] = lambda keys: None,
 ) -> None:
-    """Wake each object of these namespaces (none: all) again and again, until cancelled."""
+    """Wake each object of these namespaces (none: all) again and again, until cancelled. `listed` gets all their keys
+    after each list that was complete."""
     while True:
+        keys: set[ObjectKey] = set()
+        complete = True
         for namespace in namespaces or ("",):
             try:
                 page = await kube.list_page(resource, namespace, limit=0)
             except KubeError as error:
                 facts = {"resource": resource.plural, "namespace": namespace or "*", "error": str(error)}
                 log.warning("Objects could not be listed, will try again.", extra={"fields": facts})
+                complete = False
                 continue
-            for item in page.items:
-                wake(ObjectKey(item["metadata"]["namespace"], item["metadata"]["name"]))
-        await asyncio.sleep(LIST_SECONDS)
+            keys.update(ObjectKey(item["metadata"]["namespace"], item["metadata"]["name"]) for item in page.items)
+        if complete:
+            listed(keys)
+        for key in keys:
+            wake(key)
+        await asyncio.sleep(LIST_SECONDS if complete else RETRY_SECONDS)

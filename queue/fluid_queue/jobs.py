@@ -298,7 +298,7 @@ class JobRecord:
         return cls(
             id=job_id,
             **fields,
-            origin=orjson.loads(raw["origin"]),
+            origin=_json(raw["origin"]) or {},
             stopping=raw["stop"] is not None,
             progress=_json(raw["progress"]),
             result=raw["result"],
@@ -336,7 +336,12 @@ RECORD_FIELDS = (
 
 
 def _json(value: bytes | None) -> Mapping[str, Any] | None:
-    return None if value is None else orjson.loads(value)
+    """The JSON object in a field; None where it holds none, whoever wrote it."""
+    try:
+        found = orjson.loads(value or b"null")
+    except orjson.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _ms(seconds: float) -> int:

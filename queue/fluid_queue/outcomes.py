@@ -3,6 +3,7 @@ say it."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +13,9 @@ from fluid_queue.errors import PermanentError, Postponed, RetryLater
 from fluid_queue.jobs import MAX_RESULT_BYTES, ClaimedJob
 
 StopReason = Literal["deadline", "cancel", "lost", "drain"]
+
+_WORD = re.compile(r"[A-Za-z]([A-Za-z0-9_,:]{0,126}[A-Za-z0-9_])?")
+"""A reason is one word, as in a condition; it stands between spaces in a tombstone."""
 
 MAX_MESSAGE = 1024
 MAX_TYPE = 128
@@ -80,7 +84,8 @@ def failed(job: ClaimedJob, error: BaseException, now: int, spread: float, *, ty
     if isinstance(error, Postponed):
         return Ending("postponed", error.__class__.__name__, error.after, error=detail)
     if isinstance(error, PermanentError):
-        return Ending("failed", error.reason, error=detail)
+        reason = error.reason if _WORD.fullmatch(error.reason) else "PermanentError"
+        return Ending("failed", reason, error=detail)
     wait = error.after if isinstance(error, RetryLater) else job.backoff.wait(job.failures + 1, spread)
     if now >= job.last_moment:
         return Ending("failed", "DeadlineExceeded", error=detail)

@@ -11,6 +11,9 @@ BACKOFF_LIMIT = 8
 """Retries after the first attempt, when nobody says otherwise: hours in all, so that a provider's outage fails no
 job for good."""
 
+TEN_YEARS = 315_360_000
+"""Seconds; the longest wait that anything of ours accepts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
@@ -26,9 +29,9 @@ class Backoff:
         if self.type not in ("Exponential", "Fixed"):
             raise InvalidJob("backoff.type", "Exponential or Fixed")
         bounds = {
-            "delay_seconds": (0, 86400),
+            "delay_seconds": (0, TEN_YEARS),
             "factor": (1, 100),
-            "max_delay_seconds": (0, 604800),
+            "max_delay_seconds": (0, TEN_YEARS),
             "jitter_percent": (0, 100),
         }
         for field, (low, high) in bounds.items():

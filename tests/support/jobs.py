@@ -16,6 +16,7 @@ _VIEW = JobView(
     suspend=False,
     request="",
     spec=None,
+    too_deep=False,
     unsupported=(),
     observed=-1,
     phase="Pending",

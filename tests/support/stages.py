@@ -175,7 +175,14 @@ class Stage:
         return until(look, within, f"{count} jobs have ended; {self._tail()}", pause=0.3)
 
     def _tail(self) -> str:
-        return " | ".join(each.process.tail() for each in (*self._operators, *self._workers))[-3000:]
+        return " | ".join(each.process.tail() for each in (*self._operators, *self._workers))[-1500:] + self._queues()
+
+    def _queues(self) -> str:
+        """What the operators' work queues hold, for a message about something that did not happen."""
+        told = [each.http("/metrics").body for each in self._operators if each.process.running]
+        return "".join(
+            f"\n{line}" for body in told for line in body.splitlines() if "queue" in line or "reconcil" in line
+        )
 
     # -- what happened ------------------------------------------------------------------------------------------------
 

@@ -161,7 +161,7 @@ def test_a_cancel_is_acknowledged_only_when_the_job_has_ended():
 
 def test_a_waiting_problem_leaves_the_job_pending_without_a_number():
     problem = waiting(Reason.ENVIRONMENT_NOT_FOUND, "there is none")
-    found = status.refused(view(), Target(1, "v1:a", None, known=False), problem, "", now=NOW)
+    found = status.refused(view(), Target(1, "v1:a", None, known=False), problem, now=NOW)
     assert found["phase"] == "Pending"
     assert "run" not in found
     assert conditions(found)["Ready"] == ("False", "EnvironmentNotFound")
@@ -169,7 +169,7 @@ def test_a_waiting_problem_leaves_the_job_pending_without_a_number():
 
 def test_an_ending_problem_fails_the_run_and_says_why():
     problem = ending(Reason.INVALID_PAYLOAD, "spec.payload.to: missing")
-    found = status.refused(view(), Target(2, "v1:a", None, known=False), problem, "default", now=NOW)
+    found = status.refused(view(), Target(2, "v1:a", None, known=False), problem, now=NOW)
     assert (found["phase"], found["run"], found["error"]["type"]) == ("Failed", 2, "InvalidPayload")
     assert conditions(found)["Stalled"] == ("True", "InvalidPayload")
     parse(FluidJobStatus, found, at="status", unknown="forbid")

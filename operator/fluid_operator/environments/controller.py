@@ -73,6 +73,8 @@ class EnvironmentsController:
         self._clock = clock
         self._now = now
         self._counted: dict[ObjectKey, float] = {}
+        self._unseen: set[ObjectKey] | None = None
+        """What the first list named and nobody has looked at yet; None before that list."""
         self._queue = WorkQueue(observe=metrics.reconciled("environments"))
 
     def wake(self, key: ObjectKey) -> None:
@@ -84,15 +86,39 @@ class EnvironmentsController:
         with self._metrics.readings.queue("environments", self._queue):
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._queue.run(_WORKERS, self.reconcile, grace=_STOP_SECONDS))
-                tasks.create_task(wake_all_for_ever(self._kube, FLUID_ENVIRONMENTS, self._namespaces, self.wake))
+                waking = wake_all_for_ever(self._kube, FLUID_ENVIRONMENTS, self._namespaces, self.wake, self._listed)
+                tasks.create_task(waking)
 
     async def reconcile(self, key: ObjectKey) -> Again | None:
         """Make the link and the status of one environment what they should be."""
+        try:
+            return await self._reconcile(key)
+        finally:
+            self._saw(key)
+
+    def _listed(self, keys: set[ObjectKey]) -> None:
+        for key in keys:
+            self._registry.expect(key)
+        if self._unseen is None:
+            self._unseen = set(keys)
+            self._saw(None)
+
+    def _saw(self, key: ObjectKey | None) -> None:
+        """One more was looked at, successfully or not: one broken environment must not hold up the jobs of all."""
+        if self._unseen is None:
+            return
+        if key is not None:
+            self._unseen.discard(key)
+        if not self._unseen:
+            self._registry.listed.set()
+
+    async def _reconcile(self, key: ObjectKey) -> Again | None:
         try:
             raw = await self._kube.get(FLUID_ENVIRONMENTS, key)
         except NotFound:
             await self._forget(key)
             return None
+        self._registry.expect(key)
         seen = await self._look(key, raw)
         self._metrics.redis_up(key, seen.problem is None)
         await self._write(key, raw, seen)
@@ -128,7 +154,7 @@ class EnvironmentsController:
     async def _address(self, key: ObjectKey, redis: Redis) -> str:
         """Read the address of Redis. Raises UnusableAddress, and KubeError when the API server is in trouble."""
         if redis.external is None:
-            await self._registry.remove(key)
+            await self._registry.close(key)
             message = "The operator runs no Redis yet; name one with spec.redis.external.urlSecretRef."
             raise UnusableAddress(Problem(Reason.NOT_YET_SUPPORTED, message, stalled=True))
         ref = redis.external.url_secret_ref

@@ -11,11 +11,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from fluid_operator.api.fluidenvironment import FluidEnvironmentSpec
 from fluid_operator.environments.batching import Batcher
+from fluid_operator.environments.types import KnownType, read_type
 from fluid_operator.kube.keys import ObjectKey
 from fluid_queue import (
     Enqueued,
@@ -27,6 +27,7 @@ from fluid_queue import (
     NewJob,
     Queue,
     QueueError,
+    QueueFull,
     QueueUnavailable,
     Stats,
 )
@@ -58,14 +59,6 @@ class Leadership(Protocol):
 
     def check(self) -> None:
         """Raises NotLeader when this replica does not lead."""
-
-
-@dataclass(frozen=True, slots=True)
-class KnownType:
-    """What the workers published about a type: the JSON schema of its payload, and the processor's own settings."""
-
-    schema: Mapping[str, Any]
-    settings: Mapping[str, Any]
 
 
 class EnvironmentLink:
@@ -148,6 +141,8 @@ class EnvironmentLink:
         try:
             await self.queue.ping()
             await self.queue.open()
+        except QueueFull:
+            self._set_available(True, "")  # full is not away: what runs can still end
         except QueueError as error:
             self._set_available(False, str(error))
         else:
@@ -159,6 +154,10 @@ class EnvironmentLink:
             return await self.queue.stats()
         except QueueUnavailable:
             return None
+
+    def broken(self) -> None:
+        """What follows the key space has crashed, and is started again."""
+        self._set_available(False, "what the operator found in Redis could not be read; see the operator's log")
 
     def _set_available(self, available: bool, problem: str) -> None:
         before, self.available, self.problem = self.available, available, problem
@@ -201,6 +200,8 @@ class EnvironmentLink:
             try:
                 await self.queue.sweep()
                 await self._refresh()
+            except QueueFull:
+                log.warning("Redis is full.", extra={"fields": {"environment": str(self.key)}})
             except QueueError as error:
                 self._set_available(False, str(error))
 
@@ -210,13 +211,15 @@ class EnvironmentLink:
             found: dict[str, Mapping[str, Any]] = {}
             for image in self.images:
                 found |= await self.queue.types(image)
-            self.workers = (await self.queue.stats()).workers
-        except QueueUnavailable as error:
+            workers = (await self.queue.stats()).workers
+        except QueueError as error:
             self._set_available(False, str(error))
             return
-        types = {name: KnownType(told.get("schema", {}), told.get("settings", {})) for name, told in found.items()}
+        types = {name: known for name, told in found.items() if (known := read_type(name, told))}
         if types and self.types_since is None:
             self.types_since = time.monotonic()
-        if types != self.types:
-            self.types = types
+        # That there are no workers, or some again, is told by the status of each waiting job.
+        news = types != self.types or bool(workers) != bool(self.workers)
+        self.types, self.workers = types, workers
+        if news:
             self._listener(self, Hints(types=True))

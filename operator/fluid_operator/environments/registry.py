@@ -1,5 +1,7 @@
-"""All open environments of a leading replica, by key. Opening and closing is decided by whoever reads the
-FluidEnvironments."""
+"""All environments of a leading replica, by key: those that are open, and those that exist but cannot be opened.
+
+Opening and closing is decided by whoever reads the FluidEnvironments.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,9 @@ from fluid_queue import Hints, Queue
 
 log = logging.getLogger(__name__)
 
+_RESTART_SECONDS = 5.0
+"""Pause before a link that crashed is started again."""
+
 DEFAULT = "default"
 """The environment of a job that names none."""
 
@@ -26,31 +31,38 @@ class EnvironmentRegistry:
         self.on_hints: Callable[[EnvironmentLink, Hints], None] = lambda link, hints: None
         self.on_change: Callable[[str], None] = lambda namespace: None
         self._leadership = leadership
-        self._links: dict[ObjectKey, EnvironmentLink] = {}
+        self._links: dict[ObjectKey, EnvironmentLink | None] = {}
         self._tasks: dict[ObjectKey, asyncio.Task[None]] = {}
-        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Ends with the error of a link whose task crashed; a defect, not an outage."""
+        self.listed = asyncio.Event()
+        """Set when every FluidEnvironment that exists has been looked at once: before that, a missing one means
+        nothing."""
 
     def __iter__(self) -> Iterator[EnvironmentLink]:
-        return iter(tuple(self._links.values()))
+        return iter([link for link in self._links.values() if link is not None])
 
     def get(self, key: ObjectKey) -> EnvironmentLink | None:
         """The open link of this environment."""
         return self._links.get(key)
 
     def names(self, namespace: str) -> list[str]:
-        """The environments of a namespace, sorted."""
+        """The environments of a namespace that exist, open or not, sorted."""
         return sorted(key.name for key in self._links if key.namespace == namespace)
 
     def choose(self, namespace: str, wanted: str | None) -> str | None:
         """The environment for a job: the named one, else "default", else the only one; None when there is none or
-        the choice is open."""
+        the choice
+        is open. What exists decides, not what can be reached: a job must not land elsewhere because a Secret is
+        missing."""
         names = self.names(namespace)
         if wanted:
             return wanted if wanted in names else None
         if DEFAULT in names:
             return DEFAULT
         return names[0] if len(names) == 1 else None
+
+    def expect(self, key: ObjectKey) -> None:
+        """This environment exists, whether it can be opened or not."""
+        self._links.setdefault(key, None)
 
     async def put(
         self, key: ObjectKey, uid: str, spec: FluidEnvironmentSpec, url: str, key_prefix: str
@@ -67,16 +79,23 @@ class EnvironmentRegistry:
         queue = Queue.from_url(url, key_prefix)
         link = EnvironmentLink(key, uid, spec, queue, self._leadership, self._hinted, self._reached)
         self._links[key] = link
-        task = asyncio.create_task(link.run(), name=f"environment {key}")
-        task.add_done_callback(self._ended)
+        task = asyncio.create_task(_keep(link), name=f"environment {key}")
         self._tasks[key] = task
         self.on_change(key.namespace)
         return link
+
+    async def close(self, key: ObjectKey) -> None:
+        """The environment exists, but has no Redis that could be opened."""
+        if self._links.get(key) is not None:
+            await self._close(key)
+            self._links[key] = None
+            self.on_change(key.namespace)
 
     async def remove(self, key: ObjectKey) -> None:
         """The environment is gone."""
         if key in self._links:
             await self._close(key)
+            del self._links[key]
             self.on_change(key.namespace)
 
     async def aclose(self) -> None:
@@ -85,7 +104,8 @@ class EnvironmentRegistry:
             await self._close(key)
 
     async def _close(self, key: ObjectKey) -> None:
-        link = self._links.pop(key, None)
+        """Close the link, if there is one. The environment stays known: nobody must choose another one meanwhile."""
+        link, self._links[key] = self._links.get(key), None
         task = self._tasks.pop(key, None)
         if task:
             task.cancel()
@@ -102,6 +122,16 @@ class EnvironmentRegistry:
         if self._links.get(link.key) is link:
             self.on_change(link.key.namespace)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) and not self.failed.done():
-            self.failed.set_exception(error)
+
+async def _keep(link: EnvironmentLink) -> None:
+    """Follow one environment until cancelled, whatever its Redis holds: one namespace's data must not end the
+    operator."""
+    while True:
+        try:
+            await link.run()
+        except Exception:  # a defect of ours or data that nobody foresaw; the log has it
+            log.exception(
+                "An environment's link broke, will start it again.", extra={"fields": {"environment": str(link.key)}}
+            )
+            link.broken()
+        await asyncio.sleep(_RESTART_SECONDS)

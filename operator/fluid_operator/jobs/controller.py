@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from fluid_operator.environments.link import EnvironmentLink, Leadership
 from fluid_operator.environments.registry import EnvironmentRegistry
+from fluid_operator.jobs.orphans import Orphan, Orphans
 from fluid_operator.jobs.pacing import PaceSettings, Pacing
 from fluid_operator.jobs.reconciler import Reconciler, ReconcilerSettings
 from fluid_operator.jobs.view import JobView, project
@@ -22,7 +23,7 @@ from fluid_operator.kube.client import Json, Kube
 from fluid_operator.kube.informer import Informer, InformerSettings
 from fluid_operator.kube.keys import FLUID_JOBS, ObjectKey
 from fluid_operator.kube.workqueue import Again, Reconciled, WorkQueue
-from fluid_queue import Hints, JobRecord, QueueError, QueueUnavailable
+from fluid_queue import Hints, JobRecord, QueueError
 
 log = logging.getLogger(__name__)
 
@@ -81,9 +82,7 @@ class JobsController:
         self._reconciler = Reconciler(
             kube, registry, writer, Pacing(pace or PaceSettings()), settings=settings or ReconcilerSettings()
         )
-        self._orphans: dict[ObjectKey, dict[str, str]] = {}
-        """Jobs without an object, by the name that it had: job id -> uid."""
-        self._gone: dict[str, ObjectKey] = {}
+        self._orphans = Orphans(registry)
         self._own = False
         self._resyncs: dict[ObjectKey, asyncio.Task[None]] = {}
         registry.on_hints = self._hinted
@@ -94,6 +93,8 @@ class JobsController:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.informer.run(), name="fluidjobs informer")
+                # Before all environments are known, a job that finds none would be told so, and wrongly.
+                await self._registry.listed.wait()
                 work = self.queue.run(self._workers, self.reconcile, grace=_STOP_SECONDS)
                 tasks.create_task(work, name="fluidjobs workers")
         finally:
@@ -102,10 +103,13 @@ class JobsController:
 
     async def reconcile(self, key: ObjectKey) -> Again | None:
         """One look at one key. A re-created object waits until the job of its predecessor has stopped."""
-        if again := await self._stop_orphans(key):
-            return again
+        if not await self._orphans.stop(key):
+            return Again(_ORPHAN_SECONDS)
         view = self.informer.get(key)
-        if view is None or view.deleting:
+        if view is None:
+            self._reconciler.forget(key)
+            return None
+        if view.deleting:
             return None
         return await self._reconciler.reconcile(key, view)
 
@@ -132,11 +136,11 @@ class JobsController:
         if view.settled:
             return
         for run in {view.run or 1, view.run + 1}:
-            self._orphan(key, view.uid, f"{view.uid}.{run}")
+            bound = view.environment if run == view.run else ""
+            self._orphan(key, Orphan(f"{view.uid}.{run}", view.uid, bound))
 
-    def _orphan(self, key: ObjectKey, uid: str, job_id: str) -> None:
-        self._orphans.setdefault(key, {})[job_id] = uid
-        self._gone[uid] = key
+    def _orphan(self, key: ObjectKey, orphan: Orphan) -> None:
+        self._orphans.add(key, orphan)
         self.queue.add(key)
 
     def _hinted(self, link: EnvironmentLink, hints: Hints) -> None:
@@ -147,8 +151,8 @@ class JobsController:
             if found is not None:
                 if not found[1].settled:
                     self.queue.add(found[0])
-            elif uid in self._gone:
-                self.queue.add(self._gone[uid])
+            elif (gone := self._orphans.key_of(uid)) is not None:
+                self.queue.add(gone)
         if hints.types:
             self._environment_changed(link.key.namespace)
         if hints.resync:
@@ -162,39 +166,6 @@ class JobsController:
     def _relisted(self, _: Mapping[ObjectKey, JobView]) -> None:
         for link in self._registry:
             self._resync(link)
-
-    # -- jobs whose object is gone ------------------------------------------------------------------------------------
-
-    async def _stop_orphans(self, key: ObjectKey) -> Again | None:
-        """Cancel and acknowledge what the predecessors of this name left behind; answers while one of them still
-        runs."""
-        orphans = self._orphans.get(key)
-        if not orphans:
-            return None
-        try:
-            for job_id, uid in list(orphans.items()):
-                if await self._stop_orphan(key.namespace, job_id):
-                    del orphans[job_id]
-                    self._gone.pop(uid, None)
-        except QueueUnavailable:
-            return Again(_ORPHAN_SECONDS)
-        if orphans:
-            return Again(_ORPHAN_SECONDS)
-        del self._orphans[key]
-        return None
-
-    async def _stop_orphan(self, namespace: str, job_id: str) -> bool:
-        """Whether the job has stopped in every environment of the namespace; the object does not tell any more which
-        it was."""
-        stopped = True
-        for link in self._registry:
-            if link.key.namespace == namespace:
-                code = await link.cancel(job_id)
-                if code == "stopping":
-                    stopped = False
-                elif code != "gone":
-                    await link.acknowledge(job_id)
-        return stopped
 
     # -- resync -------------------------------------------------------------------------------------------------------
 
@@ -212,20 +183,32 @@ class JobsController:
         try:
             async for page in link.queue.unacknowledged():
                 for record in await link.queue.inspect(page):
-                    if record is not None and record.origin.get("kind") == "FluidJob":
+                    if record is not None:
                         await self._compare_one(link, record)
         except QueueError as error:
-            log.info(
-                "a resync ended early; the next one follows", extra={"environment": str(link.key), "error": str(error)}
-            )
+            facts = {"environment": str(link.key), "error": str(error)}
+            log.info("a resync ended early; the next one follows", extra={"fields": facts})
 
     async def _compare_one(self, link: EnvironmentLink, record: JobRecord) -> None:
-        origin = record.origin
-        key = ObjectKey(origin["namespace"], origin["name"])
+        found = _origin(record)
+        if found is None:
+            return
+        key, uid, run = found
         view = self.informer.get(key)
-        if view is None or view.uid != origin["uid"]:
-            self._orphan(key, origin["uid"], record.id)
-        elif view.terminal and view.run == origin["run"] and record.ended:
+        if view is None or view.uid != uid or (run < view.run and not record.ended):
+            self._orphan(key, Orphan(record.id, uid, link.key.name))
+        elif record.ended and (run < view.run or (run == view.run and view.terminal)):
             await link.acknowledge(record.id)
         elif not view.settled:
             self.queue.add(key)
+
+
+def _origin(record: JobRecord) -> tuple[ObjectKey, str, int] | None:
+    """Key, uid and run of the FluidJob that a record is for; None when it is for none. Redis may hold anything."""
+    if record.origin.get("kind") != "FluidJob":
+        return None
+    match record.origin:
+        case {"namespace": str(namespace), "name": str(name), "uid": str(uid), "run": int(run)}:
+            return ObjectKey(namespace, name), uid, run
+    log.warning("A record tells no FluidJob.", extra={"fields": {"job": record.id}})
+    return None

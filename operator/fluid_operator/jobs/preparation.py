@@ -9,11 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, TypeVar
-
-import jsonschema_rs
-import orjson
 
 from fluid_operator.api.conditions import Reason
 from fluid_operator.api.errors import InvalidSpec
@@ -21,20 +17,16 @@ from fluid_operator.api.fluidenvironment import FluidEnvironmentSpec
 from fluid_operator.api.fluidjob import FluidJobSpec
 from fluid_operator.api.meta import parse
 from fluid_operator.api.queues import QueueSettings
-from fluid_operator.environments.link import KnownType
+from fluid_operator.environments.types import KnownType, ProcessorSettings
 from fluid_operator.jobs.problems import ending, waiting
 from fluid_operator.jobs.runs import Target
 from fluid_operator.jobs.view import JobView
 from fluid_operator.kube.keys import ObjectKey
 from fluid_queue import BACKOFF_LIMIT, Backoff, InvalidJob, NewJob
 
-MAX_PAYLOAD_BYTES = 32 * 1024
 ATTEMPT_DEADLINE_SECONDS = 300
 KEEP_SECONDS = 3600
 """How long a record stays in Redis after its outcome was written into the status."""
-
-_SENSITIVE = b'"x-sensitive":true'
-"""How a worker marks a field whose value must not be shown."""
 
 _BLOCKING = ("completions", "items", "itemsFrom")
 
@@ -84,29 +76,29 @@ def read_spec(raw: Mapping[str, Any]) -> FluidJobSpec:
 def resolve(spec: FluidJobSpec, environment: FluidEnvironmentSpec, known: KnownType) -> Effective:
     """The settings that hold for a run."""
     settings = known.settings
-    queue = spec.queue or settings.get("queue") or spec.type
+    queue = spec.queue or settings.queue or spec.type
     entry = next((entry for entry in environment.queues or () if entry.name == queue), None)
     return Effective(
         queue=queue,
         priority=spec.priority or 0,
         backoff_limit=_first(
-            spec.backoff_limit, entry and entry.backoff_limit, settings.get("backoffLimit"), BACKOFF_LIMIT
+            spec.backoff_limit, entry.backoff_limit if entry else None, settings.backoff_limit, BACKOFF_LIMIT
         ),
         backoff=_backoff(spec, entry, settings),
         attempt_deadline_seconds=_first(
             spec.attempt_deadline_seconds,
-            entry and entry.attempt_deadline_seconds,
-            settings.get("attemptDeadlineSeconds"),
+            entry.attempt_deadline_seconds if entry else None,
+            settings.attempt_deadline_seconds,
             ATTEMPT_DEADLINE_SECONDS,
         ),
         active_deadline_seconds=spec.active_deadline_seconds,
     )
 
 
-def _backoff(spec: FluidJobSpec, entry: QueueSettings | None, settings: Mapping[str, Any]) -> Backoff:
+def _backoff(spec: FluidJobSpec, entry: QueueSettings | None, settings: ProcessorSettings) -> Backoff:
     """Backoff is taken field by field, so that a job that only names a longer delay keeps the rest."""
-    merged = dict(settings.get("backoff") or {})
-    for source in (entry and entry.backoff, spec.backoff):
+    merged: dict[str, Any] = {}
+    for source in (settings.backoff, entry.backoff if entry else None, spec.backoff):
         if source:
             merged |= source.model_dump(mode="json", by_alias=True, exclude_none=True)
     return Backoff.from_json(merged)
@@ -114,43 +106,6 @@ def _backoff(spec: FluidJobSpec, entry: QueueSettings | None, settings: Mapping[
 
 def _first(*values: T | None) -> T:
     return next(value for value in values if value is not None)
-
-
-def check_payload(payload: Mapping[str, Any], known: KnownType, *, secret: bool) -> None:
-    """Hold a payload against the processor's schema. Raises a Problem naming the field; with `secret` no value is
-    repeated."""
-    schema = orjson.dumps(known.schema)
-    hidden = secret or bool(known.settings.get("sensitivePayload")) or _SENSITIVE in schema
-    errors = list(_validator(schema, hidden).iter_errors(payload))
-    if not errors:
-        return
-    told = [f"{_path(error.instance_path)}: {error.message}" for error in errors[:5]]
-    if len(errors) > 5:
-        told.append(f"and {len(errors) - 5} more")
-    raise ending(Reason.INVALID_PAYLOAD, "; ".join(told))
-
-
-def check_size(payload: Mapping[str, Any]) -> None:
-    """The schema of the kind cannot limit the size of a free object, so it is checked here."""
-    size = len(orjson.dumps(payload))
-    if size > MAX_PAYLOAD_BYTES:
-        message = (
-            f"spec.payload: {size} bytes of JSON, at most {MAX_PAYLOAD_BYTES}: pass a reference, or use payloadFrom"
-        )
-        raise ending(Reason.INVALID_PAYLOAD, message)
-
-
-@lru_cache(maxsize=512)
-def _validator(schema: bytes, hidden: bool) -> Any:
-    # A processor's schema is data from a worker: no reference in it may reach out of it.
-    loaded = orjson.loads(schema)
-    if hidden:
-        return jsonschema_rs.validator_for(loaded, mask="a hidden value", validate_formats=True)
-    return jsonschema_rs.validator_for(loaded, validate_formats=True)
-
-
-def _path(steps: list[str | int]) -> str:
-    return "spec.payload" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
 
 
 def new_job(
@@ -167,7 +122,7 @@ def new_job(
     """The job of this run. `seed` is (attempts, failures) of a record that was lost. Raises a Problem for what the
     queue refuses."""
     try:
-        return NewJob(
+        job = NewJob(
             id=wanted.job_id(view.uid),
             type=spec.type,
             queue=effective.queue,
@@ -197,5 +152,7 @@ def new_job(
                 "effective": effective.to_status(),
             },
         )
+        job.spec()  # refused here, and not in the middle of other jobs' batch
+        return job
     except InvalidJob as error:
         raise ending(Reason.INVALID_SPEC, f"spec.{error.field}: {error.message}") from error

@@ -11,7 +11,7 @@ from typing import Literal, cast
 
 Verb = Literal["retry", "cancel", "suspend", "resume"]
 
-_FORM = re.compile(r"(retry|cancel|suspend|resume)@\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})")
+_FORM = re.compile(r"(retry|cancel|suspend|resume)@\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,4 +28,4 @@ def parse_request(text: str) -> Request | None:
     if not text:
         return None
     match = _FORM.fullmatch(text)
-    return Request(text[:256], cast("Verb", match[1]) if match else None)
+    return Request(text, cast("Verb", match[1]) if match else None)

@@ -25,8 +25,11 @@ from fluid_queue import Attempt, JobRecord
 RESULT_LIMIT = 4096
 """Bytes of JSON that a status shows of a result."""
 
-SHORT, LONG = 256, 1024
-"""Characters of short and long texts in the schema."""
+SHORT, LONG, NAME = 256, 1024, 253
+"""Characters of short and long texts and of names in the schema."""
+
+_LAST_SECOND = 253_402_300_799
+"""The end of the year 9999, after which there are no dates."""
 
 Json = dict[str, Any]
 
@@ -60,7 +63,7 @@ def fold(view: JobView, wanted: Target, record: JobRecord, *, now: datetime, wor
     }
     _add(status, "queue", record.queue)
     _add(status, "effective", record.origin.get("effective"))
-    _add(status, "worker", record.worker)
+    _add(status, "worker", record.worker[:NAME])
     _add(status, "attemptHistory", history(record))
     _add(status, "lastHandledRequest", _handled(view, wanted, state.phase))
     _add(status, "error", _error(record.error))
@@ -70,32 +73,45 @@ def fold(view: JobView, wanted: Target, record: JobRecord, *, now: datetime, wor
     return status
 
 
-def refused(view: JobView, wanted: Target, problem: Problem, environment: str, *, now: datetime) -> Json:
+def refused(view: JobView, wanted: Target, problem: Problem, *, now: datetime) -> Json:
     """The status of a run that could not be enqueued, for now or for good."""
     phase = Phase.FAILED if problem.terminal else Phase.PENDING
-    return _without_record(view, wanted, State(phase, problem.reason.value, problem.message), environment, now)
+    return without_record(view, wanted, State(phase, problem.reason.value, problem.message), now)
 
 
-def held(view: JobView, wanted: Target, environment: str, *, now: datetime) -> Json:
+def held(view: JobView, wanted: Target, *, now: datetime) -> Json:
     """The status of a run that its spec holds back before it is enqueued."""
     state = State(Phase.SUSPENDED, Reason.SUSPENDED.value, "held back by spec.suspend; set it to false to go on")
-    return _without_record(view, wanted, state, environment, now)
+    return without_record(view, wanted, state, now)
 
 
-def cancelled_before(view: JobView, wanted: Target, environment: str, *, now: datetime) -> Json:
+def cancelled_before(view: JobView, wanted: Target, *, now: datetime) -> Json:
     """The status of a run that was cancelled before it was enqueued."""
     state = State(Phase.CANCELLED, Reason.CANCELLED.value, "cancelled before it was enqueued")
-    return _without_record(view, wanted, state, environment, now)
+    return without_record(view, wanted, state, now)
 
 
-def _without_record(view: JobView, wanted: Target, state: State, environment: str, now: datetime) -> Json:
+def moved(view: JobView, wanted: Target, environment: str, *, now: datetime) -> Json:
+    """The status of a run that was taken out of one environment and not yet enqueued in another."""
+    state = State(Phase.PENDING, Reason.QUEUED.value, f"goes to environment {environment}")
+    return without_record(view, wanted, state, now)
+
+
+def without_record(view: JobView, wanted: Target, state: State, now: datetime) -> Json:
+    """The status of a run that is not in a queue, or in one that cannot be asked: then its binding stays."""
     ended = state.phase.terminal
+    bound = bool(view.job_id) and wanted.run == view.run and not ended
+    # While a bound run cannot be asked, the status still speaks of the spec that it was enqueued for.
+    generation = view.observed if bound and wanted.hash != view.spec_hash else view.generation
     status: Json = {
-        "observedGeneration": view.generation,
+        "observedGeneration": generation,
         "phase": state.phase.value,
-        "conditions": conditions(view, state, view.generation, now),
+        "conditions": conditions(view, state, generation, now),
     }
-    if ended or view.run:
+    if bound:
+        status |= {"run": view.run, "specHash": view.spec_hash, "jobId": view.job_id, "environment": view.environment}
+        _add(status, "attempts", view.attempts)
+    elif ended or view.run:
         # The very first run gets its number only when something happens to it: an object without one may be a
         # re-created one.
         status |= {"run": wanted.run, "specHash": wanted.hash}
@@ -103,7 +119,6 @@ def _without_record(view: JobView, wanted: Target, state: State, environment: st
         status |= {"completionTime": format_time(now), "attempts": 0}
         if state.phase is Phase.FAILED:
             status["error"] = {"type": state.reason, "message": cut(state.message, LONG)}
-    _add(status, "environment", environment)
     _add(status, "lastHandledRequest", _handled(view, wanted, state.phase))
     return status
 
@@ -185,7 +200,7 @@ def history(record: JobRecord) -> list[Json]:
             "attempt": record.attempt,
             "startTime": _time(record.claimed_at),
             "duration": duration_text(record.finished_at - record.claimed_at),
-            "worker": record.worker,
+            "worker": record.worker[:NAME],
             "outcome": _ENDED[record.state].value,
         }
         if record.state == "failed":
@@ -201,8 +216,8 @@ def _past(attempt: Attempt) -> Json:
         "attempt": attempt.attempt,
         "startTime": _time(attempt.started_at),
         "duration": duration_text(attempt.ended_at - attempt.started_at),
-        "worker": attempt.worker,
-        "outcome": attempt.outcome,
+        "worker": attempt.worker[:NAME],
+        "outcome": attempt.outcome[:63],
     }
     return told | _error_words(attempt.error)
 
@@ -253,13 +268,13 @@ def _handled(view: JobView, wanted: Target, phase: Phase) -> str:
     return request.text
 
 
-def _add(status: Json, name: str, value: str | Mapping[str, Any] | Sequence[Any] | None) -> None:
+def _add(status: Json, name: str, value: str | int | Mapping[str, Any] | Sequence[Any] | None) -> None:
     if value:
         status[name] = value
 
 
 def _time(milliseconds: int) -> str:
-    return format_time(datetime.fromtimestamp(milliseconds / 1000, UTC))
+    return format_time(datetime.fromtimestamp(min(milliseconds / 1000, _LAST_SECOND), UTC))
 
 
 def duration_text(milliseconds: int) -> str:

@@ -13,6 +13,13 @@ import orjson
 from fluid_operator.api.fluidjob_status import Phase
 from fluid_operator.api.meta import REQUEST_ANNOTATION
 from fluid_operator.api.not_yet import unsupported_fields
+from fluid_operator.jobs.requests import parse_request
+
+MAX_DEPTH = 64
+"""Levels of nesting in a spec. Deeper ones break JSON writers and validators at different depths; nobody means them."""
+
+REQUEST_LIMIT = 256
+"""Characters of the annotation that count; the status shows no more."""
 
 TERMINAL = frozenset(phase.value for phase in Phase if phase.terminal)
 
@@ -32,8 +39,10 @@ class JobView:
     """The annotation as it stands, executed or not."""
     spec: Mapping[str, Any] | None
     """Raw; None once the status speaks of this generation and the job is in the queue or beyond."""
+    too_deep: bool
+    """The spec is nested so deeply that nothing can be done with it; its payload is left out of `spec`."""
     unsupported: tuple[str, ...]
-    """Fields with no effect yet, each as `spec.field: what that means`."""
+    """Fields with no effect yet, each as `spec.field: what that means`; also a request that cannot be carried out."""
     observed: int
     phase: str
     run: int
@@ -66,10 +75,14 @@ class JobView:
 def project(raw: Mapping[str, Any]) -> JobView:
     """What is kept of a FluidJob as the API server sends it."""
     meta, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
+    too_deep = deeper_than(spec, MAX_DEPTH)
+    if too_deep:
+        spec = {name: value for name, value in spec.items() if name not in ("payload", "items")}
     phase = sys.intern(status.get("phase") or Phase.PENDING.value)
     observed = status.get("observedGeneration", -1)
     ended = phase in TERMINAL
     conditions = status.get("conditions") or ()
+    request = (meta.get("annotations") or {}).get(REQUEST_ANNOTATION, "")[:REQUEST_LIMIT]
     return JobView(
         uid=meta["uid"],
         resource_version=meta["resourceVersion"],
@@ -78,9 +91,13 @@ def project(raw: Mapping[str, Any]) -> JobView:
         deleting="deletionTimestamp" in meta,
         cancelled=spec.get("cancelled", False),
         suspend=spec.get("suspend", False),
-        request=(meta.get("annotations") or {}).get(REQUEST_ANNOTATION, ""),
+        request=request,
         spec=spec if meta.get("generation", 0) != observed or phase in _BEFORE_THE_QUEUE else None,
-        unsupported=tuple(f"{field}: {text}" for field, text in unsupported_fields("FluidJob", spec)),
+        too_deep=too_deep,
+        unsupported=(
+            *(f"{field}: {text}" for field, text in unsupported_fields("FluidJob", spec)),
+            *_impossible(request),
+        ),
         observed=observed,
         phase=phase,
         run=status.get("run", 0),
@@ -92,6 +109,27 @@ def project(raw: Mapping[str, Any]) -> JobView:
         conditions=() if ended else tuple((c["type"], c["status"], c["lastTransitionTime"]) for c in conditions),
         digest=0 if ended else digest(status),
     )
+
+
+def deeper_than(value: Any, limit: int) -> bool:
+    """Whether maps and lists are nested in more than `limit` levels."""
+    if isinstance(value, Mapping):
+        return limit == 0 or any(deeper_than(child, limit - 1) for child in value.values())
+    if isinstance(value, list):
+        return limit == 0 or any(deeper_than(child, limit - 1) for child in value)
+    return False
+
+
+def _impossible(text: str) -> list[str]:
+    """Why a request will have no effect; a condition tells it for as long as the annotation stands."""
+    request = parse_request(text)
+    if request is None or request.verb in ("retry", "cancel"):
+        return []
+    if request.verb is None:
+        return [
+            f"annotation {REQUEST_ANNOTATION}: not of the form retry@2026-12-01T07:00:00Z (or cancel, suspend, resume)"
+        ]
+    return [f"annotation {REQUEST_ANNOTATION}: {request.verb} has no effect yet"]
 
 
 def digest(status: Mapping[str, Any]) -> int:

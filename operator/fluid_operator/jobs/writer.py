@@ -8,6 +8,7 @@ object.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +17,13 @@ from fluid_operator.jobs.view import JobView, project
 from fluid_operator.kube.client import JSON_PATCH, Json, Kube
 from fluid_operator.kube.errors import Conflict, Invalid, NotFound
 from fluid_operator.kube.keys import FLUID_JOBS, ObjectKey
+
+log = logging.getLogger(__name__)
+
+_UID_TEST = "/metadata/uid"
+"""Stands in the API server's message when the patch's test of the uid failed."""
+
+_CHOSEN_BY_WORKERS = frozenset({"effective", "attemptHistory", "progress", "result", "error", "worker"})
 
 
 class StatusWriter:
@@ -44,16 +52,22 @@ class StatusWriter:
             {"op": "add", "path": "/status", "value": status},
         ]
         try:
-            answer = await self._kube.patch(
-                FLUID_JOBS, key, patch, subresource="status", content_type=JSON_PATCH, wait_if_throttled=True
-            )
+            answer = await self._send(key, patch)
         except Invalid as error:
-            if "testing value" in error.message or "/metadata/uid" in error.message:
+            if _UID_TEST in error.message:
                 raise Conflict(409, "Conflict", error.message, error.path) from error
-            raise
+            # Something that a worker chose does not fit this CRD. The end of a job must be told all the same.
+            log.error("The API server refuses a status, will leave out what workers chose.", extra=_facts(key, error))
+            lean = {name: value for name, value in status.items() if name not in _CHOSEN_BY_WORKERS}
+            answer = await self._send(key, [*patch[:2], {"op": "add", "path": "/status", "value": lean}])
         self._observe(answer)
         self._written(status["phase"])
         return project(answer)
+
+    async def _send(self, key: ObjectKey, patch: Any) -> Json:
+        return await self._kube.patch(
+            FLUID_JOBS, key, patch, subresource="status", content_type=JSON_PATCH, wait_if_throttled=True
+        )
 
     async def touch(self, key: ObjectKey, view: JobView, wanted: Target) -> None:
         """Say on a finished object that its new generation and request were seen, and changed nothing."""
@@ -88,3 +102,7 @@ class StatusWriter:
             return None
         self._observe(raw)
         return project(raw)
+
+
+def _facts(key: ObjectKey, error: Invalid) -> dict[str, Any]:
+    return {"fields": {"namespace": key.namespace, "name": key.name, "error": error.message[:500]}}

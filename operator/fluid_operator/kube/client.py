@@ -21,6 +21,7 @@ import aiohttp
 import orjson
 
 from fluid_operator.kube.connection import Connection, open_connection
+from fluid_operator.kube.decoding import decode
 from fluid_operator.kube.errors import ApiError, TooManyRequests, Unreachable, from_status
 from fluid_operator.kube.keys import ObjectKey, Resource
 from fluid_operator.kube.streams import Event, read_events
@@ -158,7 +159,10 @@ class Kube:
             self._observe(Call(verb, resource, code, time.monotonic() - started))
         if code >= 400:
             raise _refusal(response, raw, path)
-        return _decode(raw)
+        answer = _decode(raw) if raw else {}
+        if answer is None:
+            raise Unreachable(path, "the answer is no JSON object")
+        return answer
 
     async def _send(
         self,
@@ -359,12 +363,12 @@ def _translated(path: str) -> Iterator[None]:
         raise Unreachable(path, str(error) or type(error).__name__) from error
 
 
-def _decode(raw: bytes) -> Json:
+def _decode(raw: bytes) -> Json | None:
     try:
-        answer = orjson.loads(raw)
+        answer = decode(raw)
     except orjson.JSONDecodeError:
-        return {}
-    return answer if isinstance(answer, dict) else {}
+        return None
+    return answer if isinstance(answer, dict) else None
 
 
 def _refusal(response: aiohttp.ClientResponse, raw: bytes, path: str) -> ApiError:

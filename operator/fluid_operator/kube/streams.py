@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from fluid_operator.kube.decoding import decode
 from fluid_operator.kube.errors import Unreachable, from_status
 
 
@@ -62,7 +63,7 @@ async def read_events(read: Callable[[], Awaitable[bytes]], path: str) -> AsyncG
 
 def _event(line: bytes, path: str) -> Event:
     try:
-        raw = orjson.loads(line)
+        raw = decode(line)
         return Event(raw["type"], raw["object"])
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise Unreachable(path, "the watch sent a line that is no event") from error

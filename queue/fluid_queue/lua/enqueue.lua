@@ -2,7 +2,7 @@
   KEYS     1 prefix of the key space
   ARGV     1 leader ("<shard>:<epoch>" or "")
            2.. fifteen for each job: id, queue, type, priority, due (ms of the server's clock, 0 = none), delay (ms), hash, replace (1 = a job
-           that never started and has another hash is replaced), ack, keep (ms), attempt deadline (ms), active deadline (ms), seed ("<attempt>:<failures>"),
+           that never started and has another hash or origin is replaced; in the same queue at the same priority it keeps its place), ack, keep (ms), attempt deadline (ms), active deadline (ms), seed ("<attempt>:<failures>"),
            origin (JSON), spec (JSON)
   RETURNS  a code for each job
   CODES    created   replaced   exists <state>   finished <state> <attempt> <startedAt> <finishedAt> <reason> <hash>   FENCED (error)
@@ -18,17 +18,17 @@ if refused then return refused end
 local now = math.floor(clock() / 1000)
 local codes, changed, filled, seen = {}, {}, {}, {}
 
--- What stands in the way of a new record under this id, as a code; nil when nothing does.
-local function present(id, hash, replace)
-  local job = redis.call('HMGET', P .. 'job:' .. id, 'state', 'hash', 'startedAt', 'queue')
+-- What stands in the way of a new record under this id, as a code; nil when nothing does, then with the record that is replaced.
+local function present(id, hash, replace, origin)
+  local job = redis.call('HMGET', P .. 'job:' .. id, 'state', 'hash', 'startedAt', 'queue', 'priority', 'seq', 'origin')
   if not job[1] then
     local outcome = redis.call('HGET', P .. 'tombstones', id)
     return outcome and ('finished ' .. outcome)
   end
   if ENDED[job[1]] then return 'finished ' .. summary(id) end
-  if replace == '1' and job[2] ~= hash and not job[3] then
+  if replace == '1' and not job[3] and (job[2] ~= hash or job[7] ~= origin) then
     forget(id, job[4])
-    return nil, true
+    return nil, {state = job[1], queue = job[4], priority = job[5], seq = tonumber(job[6])}
   end
   return 'exists ' .. job[1]
 end
@@ -40,7 +40,7 @@ for i = 2, #ARGV, STRIDE do
   local attempt, failures = string.match(ARGV[i + 12], '^(%d+):(%d+)$')
   local origin, spec = ARGV[i + 13], ARGV[i + 14]
 
-  local code, replaced = present(id, hash, replace)
+  local code, replaced = present(id, hash, replace, origin)
   if not code then
     local key = P .. 'job:' .. id
     if not seen[queue] then redis.call('SADD', P .. 'queues', queue); seen[queue] = true end
@@ -51,7 +51,8 @@ for i = 2, #ARGV, STRIDE do
       redis.call('ZADD', P .. 'delayed:' .. queue, due, id)
     else
       due = 0
-      seq = toWaiting(id, queue, priority, nil)
+      local stays = replaced and replaced.state == 'waiting' and replaced.queue == queue and replaced.priority == priority
+      seq = toWaiting(id, queue, priority, stays and replaced.seq or nil)
     end
     redis.call('HSET', key, 'queue', queue, 'type', kind, 'priority', priority, 'seq', seq, 'spec', spec, 'origin', origin, 'hash', hash,
       'attemptDeadline', attemptDeadline, 'activeDeadline', activeDeadline, 'keep', keep, 'ack', ack,
