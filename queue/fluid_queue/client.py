@@ -7,8 +7,9 @@ enqueues knows best how long to try.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
@@ -19,10 +20,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
-from fluid_queue.errors import LayoutMismatch, QueueUnavailable
+from fluid_queue.errors import InvalidJob, LayoutMismatch, QueueUnavailable
 from fluid_queue.jobs import RECORD_FIELDS, Claim, ClaimedJob, Enqueued, JobRecord, NewJob
 from fluid_queue.keys import LAYOUT, KeySpace, check_id, selector
-from fluid_queue.outcomes import Ending
+from fluid_queue.outcomes import WORD, Ending
 from fluid_queue.scripts import script
 from fluid_queue.translate import translate
 
@@ -31,6 +32,9 @@ COMMAND_TIMEOUT = 5.0
 
 MAX_STALLED = 3
 """The stall that fails a job: the first is bad luck, the third is the job itself."""
+
+MAX_CLAIM = 1000
+"""Jobs that one call claims at most."""
 
 _BATCH = 500
 """Jobs in one call: Redis serves nobody else while a script runs."""
@@ -46,7 +50,7 @@ class KeySpaceInfo:
     """Which data this is: a changed incarnation means that everything known about it is void."""
 
     incarnation: str
-    redis_version: tuple[int, int, int]
+    redis_version: str
     run_id: str
 
 
@@ -83,8 +87,10 @@ class Queue:
         self.keys = KeySpace(key_prefix)
         self.url = url
         self._redis = redis
-        self._allow_oom = False
-        self._opened: KeySpaceInfo | None = None
+        # Without a limit of its own: see `_patiently`.
+        self._unhurried = aioredis.Redis.from_url(
+            url, socket_connect_timeout=COMMAND_TIMEOUT, retry=Retry(NoBackoff(), 0)
+        )
 
     @classmethod
     def from_url(cls, url: str, key_prefix: str, *, timeout: float = COMMAND_TIMEOUT) -> Self:
@@ -108,6 +114,7 @@ class Queue:
     async def aclose(self) -> None:
         """Close every connection."""
         await self._redis.aclose()
+        await self._unhurried.aclose()
 
     # -- the key space
     # ------------------------------------------------------------------------------------------------------------
@@ -116,13 +123,10 @@ class Queue:
         """Create the key space where it does not exist, and tell which one it is. Raises LayoutMismatch."""
         async with self._translated():
             server = await self._redis.info("server")
-        version = tuple(int(part) for part in str(server["redis_version"]).split(".")[:3])
-        self._allow_oom = version >= (7, 0, 0)
         incarnation, layout = await self._run("open", secrets.token_hex(16), LAYOUT)
         if layout.decode() != LAYOUT:
             raise LayoutMismatch(LAYOUT, layout.decode())
-        self._opened = KeySpaceInfo(incarnation.decode(), (*version, 0, 0, 0)[:3], str(server["run_id"]))  # type: ignore[arg-type]  # three integers
-        return self._opened
+        return KeySpaceInfo(incarnation.decode(), str(server["redis_version"]), str(server["run_id"]))
 
     async def incarnation(self) -> str | None:
         """The incarnation as it stands now; None in an emptied Redis."""
@@ -154,6 +158,8 @@ class Queue:
 
     async def cancel(self, ids: Sequence[str], *, leader: Leader = "", reason: str = "Cancelled") -> list[str]:
         """End waiting jobs, ask running ones to stop. For each: cancelled, stopping, `finished <state>`, or gone."""
+        if not WORD.fullmatch(reason):
+            raise InvalidJob("reason", "one word of letters and digits, such as Cancelled")
         return await self._coded("cancel", [leader, reason], ids)
 
     async def acknowledge(self, ids: Sequence[str], *, leader: Leader = "") -> list[str]:
@@ -234,9 +240,9 @@ class Queue:
         *,
         max_stalled: int = MAX_STALLED,
     ) -> Claim:
-        """Up to `n` jobs under a lease. With n = 0 nothing is claimed, but whatever is due moves on."""
-        lease = round(lease_seconds * 1000)
-        now, wait, *rows = await self._run("claim", worker, selector(queues), n, lease, max_stalled)
+        """Up to `n` jobs (at most MAX_CLAIM) under a lease. With n = 0 nothing is claimed, but what is due moves on."""
+        arguments = (worker, selector(queues), min(n, MAX_CLAIM), round(lease_seconds * 1000), max_stalled)
+        now, wait, *rows = await _patiently(self._run("claim", *arguments, redis=self._unhurried), COMMAND_TIMEOUT)
         return Claim(now, wait / 1000, [ClaimedJob.parse(row) for row in rows])
 
     async def sweep(self) -> None:
@@ -245,9 +251,13 @@ class Queue:
 
     async def finish(self, endings: Sequence[tuple[str, int, Ending]]) -> list[str]:
         """End attempts, given as (id, epoch, ending). For each: done, again (it was done before), stale, or gone."""
+        return await self.finish_arguments([ending.arguments(job_id, epoch) for job_id, epoch, ending in endings])
+
+    async def finish_arguments(self, endings: Sequence[Sequence[Any]]) -> list[str]:
+        """As `finish`, for endings that were put into words before."""
         codes: list[str] = []
         for batch in _batches(endings):
-            arguments = [argument for job_id, epoch, ending in batch for argument in ending.arguments(job_id, epoch)]
+            arguments = [argument for ending in batch for argument in ending]
             codes += [code.decode() for code in await self._run("finish", *arguments)]
         return codes
 
@@ -276,14 +286,15 @@ class Queue:
             codes += [code.decode() for code in await self._run(name, *arguments, *batch)]
         return codes
 
-    async def _run(self, name: str, *arguments: Any) -> Any:
+    async def _run(self, name: str, *arguments: Any, redis: aioredis.Redis | None = None) -> Any:
         """Send a command by its hash, with its text when the server does not know it yet."""
-        command = script(name, allow_oom=self._allow_oom and name in _AT_MAXMEMORY)
+        command = script(name)
+        redis = redis or self._redis
         async with self._translated():
             try:
-                return await self._redis.evalsha(command.sha, 1, self.keys.prefix, *arguments)
+                return await redis.evalsha(command.sha, 1, self.keys.prefix, *arguments)
             except NoScriptError:
-                return await self._redis.eval(command.text, 1, self.keys.prefix, *arguments)
+                return await redis.eval(command.text, 1, self.keys.prefix, *arguments)
 
     @asynccontextmanager
     async def _translated(self) -> AsyncIterator[None]:
@@ -294,11 +305,26 @@ class Queue:
             if isinstance(translated, QueueUnavailable):
                 # One dead connection means that the idle ones are dead too: without this, each would fail one command.
                 await self._redis.connection_pool.disconnect(inuse_connections=False)
+                await self._unhurried.connection_pool.disconnect(inuse_connections=False)
             raise translated from error
 
 
-_AT_MAXMEMORY = frozenset({"claim", "renew", "finish", "cancel", "acknowledge"})
-"""Commands that free memory, or without which running jobs could not end."""
+async def _patiently(command: Coroutine[Any, Any, T], seconds: float) -> T:
+    """The command's answer, waited for in steps of a second: a loop that a handler blocked for a minute has used up one
+    step, not sixty.
+
+    A clock would say that Redis is dead while the answer lies in the socket, and the jobs in it would stall. Raises
+    QueueUnavailable.
+    """
+    task = asyncio.ensure_future(command)
+    try:
+        for _ in range(max(1, round(seconds))):
+            await asyncio.wait([task], timeout=1.0)
+            if task.done():
+                return task.result()
+    finally:
+        task.cancel()
+    raise QueueUnavailable(f"Redis cannot be reached: no answer within {seconds:g} s")
 
 
 def _text(value: Any) -> str:

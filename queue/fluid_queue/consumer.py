@@ -15,24 +15,24 @@ forgotten.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from fluid_queue.client import Queue
-from fluid_queue.errors import QueueError, QueueUnavailable
+from fluid_queue.errors import LayoutMismatch, QueueError
+from fluid_queue.finisher import Finisher
 from fluid_queue.jobs import ClaimedJob
 from fluid_queue.keys import selector
 from fluid_queue.outcomes import Ending, StopReason, failed, interrupted, succeeded
-from fluid_queue.renewal import Renewal
+from fluid_queue.renewal import Lease, Renewal
 from fluid_queue.waker import Waker
 
 log = logging.getLogger(__name__)
-
-_LINGER = 0.001
-"""Seconds for which endings are gathered: one call for many costs less than the wait."""
 
 _PAUSE = (0.1, 2.0)
 """First and longest pause between tries while Redis is away."""
@@ -97,14 +97,14 @@ class ActiveJob:
         self._next_progress = now + _PROGRESS_EVERY
         try:
             await self._queue.progress(self.id, self.epoch, percent, message)
-        except QueueUnavailable as error:
+        except QueueError as error:
             log.debug("progress was not noted", extra={"job": self.id, "error": str(error)})
 
     async def log(self, line: str) -> None:
         """Append a line to the job's log. Silent when the lease is lost or Redis away."""
         try:
             await self._queue.log(self.id, self.epoch, [line])
-        except QueueUnavailable as error:
+        except QueueError as error:
             log.debug("a log line was not kept", extra={"job": self.id, "error": str(error)})
 
 
@@ -126,6 +126,24 @@ class _Silent:
     def job_started(self, job: ActiveJob) -> None: ...
 
     def job_finished(self, job: ActiveJob, outcome: str, seconds: float) -> None: ...
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One attempt that runs here: its job, its task, and its alarm at the deadline."""
+
+    job: ActiveJob
+    started: float
+    claimed_at: int
+    task: asyncio.Task[Ending | None] | None = None
+    alarm: asyncio.TimerHandle | None = None
+    successor: tuple[ClaimedJob, int] | None = None
+    """The same job, claimed here again after its lease was lost; it starts when this attempt has really ended."""
+
+    @property
+    def now(self) -> int:
+        """The server's clock, in ms, as far as ours tells."""
+        return self.claimed_at + round((time.monotonic() - self.started) * 1000)
 
 
 class Consumer:
@@ -151,20 +169,20 @@ class Consumer:
         self._concurrency = concurrency
         self._lease_seconds = lease_seconds
         self._observer = observer or _Silent()
-        self._tasks: dict[str, tuple[ActiveJob, asyncio.Task[None]]] = {}
-        self._endings: list[tuple[str, int, Ending]] = []
-        self._ended = asyncio.Event()
-        self._sent = asyncio.Event()
-        self._slot = asyncio.Event()
+        self._attempts: dict[str, _Attempt] = {}
+        self._changed = asyncio.Event()
+        """An attempt has ended, or the drain has begun."""
+        self._renewed = asyncio.Event()
         self._draining = asyncio.Event()
         self._grace_ends: asyncio.TimerHandle | None = None
         self._waker = Waker(queue.url, queue.keys.key(f"wake:{selector(queues)}"))
         self._renewal: Renewal
+        self._finisher = Finisher(queue)
 
     @property
     def running(self) -> int:
-        """Jobs whose task has not ended."""
-        return len(self._tasks)
+        """Attempts that have not ended."""
+        return len(self._attempts)
 
     @property
     def draining(self) -> bool:
@@ -174,28 +192,32 @@ class Consumer:
         """Claim no more. Running jobs may finish for `grace_seconds`; then they are cancelled and handed back,
         uncounted."""
         self._draining.set()
-        self._slot.set()
+        self._changed.set()
         self._waker.interrupt()
         if self._grace_ends:
             self._grace_ends.cancel()
         self._grace_ends = asyncio.get_running_loop().call_later(grace_seconds, self._end_grace)
 
     async def run(self) -> None:
-        """Work until drained. Redis may come and go meanwhile."""
+        """Work until drained. Redis may come and go meanwhile. Raises what broke a part of it, and LayoutMismatch."""
         loop = asyncio.get_running_loop()
 
-        def answered(lost: Sequence[str], stopping: Sequence[str]) -> None:
+        def answered(lost: Sequence[Lease], stopping: Sequence[Lease]) -> None:
             loop.call_soon_threadsafe(self._renewal_answered, lost, stopping)
 
         self._renewal = Renewal(self._queue.url, self._queue.keys, self._worker, self._lease_seconds, answered)
+        self._finisher.held = self._renewal.held
         self._renewal.start()
-        finisher = asyncio.create_task(self._send_endings(), name="fluid-finish")
+        finishing = asyncio.create_task(self._finisher.run(), name="fluid-finish")
+        claiming = asyncio.create_task(self._claim_until_drained(), name="fluid-claim")
         try:
-            await self._claim_until_drained()
+            await asyncio.wait([finishing, claiming], return_when=asyncio.FIRST_COMPLETED)
+            if finishing.done():
+                finishing.result()
+            await claiming
             await self._all_ended()
         finally:
-            finisher.cancel()
-            for _, task in self._tasks.values():
+            for task in (finishing, claiming, *(each.task for each in self._attempts.values() if each.task)):
                 task.cancel()
             if self._grace_ends:
                 self._grace_ends.cancel()
@@ -207,144 +229,155 @@ class Consumer:
     async def _claim_until_drained(self) -> None:
         pause = _PAUSE[0]
         while not self._draining.is_set():
+            if not self._renewal.is_alive():
+                raise RuntimeError("the thread that renews leases has ended")
             free = self._concurrency - self.running
             if free <= 0:
-                self._slot.clear()
-                await self._slot.wait()
+                await self._wait_for_a_slot()
                 continue
             try:
                 claim = await self._queue.claim(self._worker, self._queues, free, self._lease_seconds)
-            except QueueUnavailable as error:
+            except LayoutMismatch:
+                raise
+            except QueueError as error:
                 log.warning("no jobs can be claimed, trying again", extra={"error": str(error), "pause": pause})
                 await self._waker.pause(pause)
+                await self._wait_for_renewal()
                 pause = min(pause * 2, _PAUSE[1])
                 continue
             pause = _PAUSE[0]
             self.last_claim = time.monotonic()
             for job in claim.jobs:
-                self._start(job, claim.now)
+                self._take(job, claim.now)
             if claim.wait_seconds and self.running < self._concurrency:
                 await self._waker.sleep(claim.wait_seconds)
-        # A marker may have been taken by the sleep that the drain interrupted: hand it on.
-        try:
-            await self._queue.wake(self._queues)
-        except QueueUnavailable:
-            log.debug("Redis is away: nobody to wake")
+        await self._hand_marker_on(always=True)
+
+    async def _wait_for_a_slot(self) -> None:
+        """Everything is in use. A marker that comes now is for somebody else."""
+        await self._hand_marker_on(always=False)
+        self._changed.clear()
+        if self.running >= self._concurrency and not self._draining.is_set():
+            await self._changed.wait()
+
+    async def _wait_for_renewal(self) -> None:
+        """After an outage, keep what is held before claiming: a claim would take these very jobs back, for anybody."""
+        self._renewed.clear()
+        if self._renewal.held and not self._draining.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._renewed.wait(), self._lease_seconds / 3)
+
+    async def _hand_marker_on(self, *, always: bool) -> None:
+        if await self._waker.rest() or always:
+            try:
+                await self._queue.wake(self._queues)
+            except QueueError:
+                log.debug("Redis is away: nobody to wake")
+
+    def _take(self, claimed: ClaimedJob, now: int) -> None:
+        """Hold a claimed job, and start it unless an earlier attempt of it still runs here."""
+        self._renewal.held[claimed.id] = claimed.epoch
+        earlier = self._attempts.get(claimed.id)
+        if self._draining.is_set():
+            self._finisher.add(claimed.id, claimed.epoch, Ending("released", "Released"))
+        elif earlier is not None:
+            earlier.successor = (claimed, now)
+            self._interrupt(claimed.id, earlier.job.epoch, "lost")
+        else:
+            self._start(claimed, now)
 
     def _start(self, claimed: ClaimedJob, now: int) -> None:
         left = (claimed.deadline_at - now) / 1000 if claimed.deadline_at else None
-        job = ActiveJob(claimed, self._queue, None if left is None else time.monotonic() + left)
-        self._renewal.held[job.id] = job.epoch
-        task = asyncio.create_task(self._run(job, now, left), name=f"fluid-job-{job.id}")
-        self._tasks[job.id] = (job, task)
+        started = time.monotonic()
+        job = ActiveJob(claimed, self._queue, None if left is None else started + left)
+        attempt = self._attempts[job.id] = _Attempt(job, started, now)
+        if left is not None:
+            later = asyncio.get_running_loop().call_later
+            attempt.alarm = later(max(0.0, left), self._interrupt, job.id, job.epoch, "deadline")
+        self._observer.job_started(job)
+        attempt.task = asyncio.create_task(self._run(attempt), name=f"fluid-job-{job.id}")
+        # A callback and not the task's own last lines: a task that is cancelled before its first step has none.
+        attempt.task.add_done_callback(lambda task: self._ended(attempt, task))
 
     # -- running ------------------------------------------------------------------------------------------------------
 
-    async def _run(self, job: ActiveJob, claimed_at: int, left: float | None) -> None:
-        """One attempt, from its start to its ending."""
-        loop = asyncio.get_running_loop()
-        started = time.monotonic()
-        alarm = None if left is None else loop.call_later(left, self._interrupt, job.id, "deadline")
-        self._observer.job_started(job)
-        ending: Ending | None
+    async def _run(self, attempt: _Attempt) -> Ending | None:
+        """One attempt, from its start to its ending. None: somebody else holds the job, there is nothing to say."""
+        job = attempt.job
         try:
-            ending = succeeded(await self._handler(job))
+            return succeeded(await self._handler(job))
         except asyncio.CancelledError as error:
-            ending = self._interrupted(job, error, claimed_at, started)
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises is an outcome, not a fault of ours
-            ending = failed(job.claimed, error, claimed_at + _ms_since(started), random.uniform(-1, 1))
-        finally:
-            if alarm:
-                alarm.cancel()
-        self._end(job, ending, time.monotonic() - started)
+            return self._stopped(attempt, error)
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever a handler raises is an outcome
+            if job.stop_reason is not None:
+                return self._stopped(attempt, error)
+            return failed(job.claimed, error, attempt.now, random.uniform(-1, 1))
 
-    def _interrupted(
-        self, job: ActiveJob, error: asyncio.CancelledError, claimed_at: int, started: float
-    ) -> Ending | None:
-        spread = random.uniform(-1, 1)
-        now = claimed_at + _ms_since(started)
+    def _stopped(self, attempt: _Attempt, error: BaseException) -> Ending | None:
+        """The handler ended with `error` after it was told to stop; or nobody told it, and it cancelled itself."""
+        job, spread = attempt.job, random.uniform(-1, 1)
         if job.stop_reason is None:
-            # Nobody asked: the handler cancelled itself, or awaited something that was.
-            return failed(job.claimed, error, now, spread)
-        return interrupted(job.claimed, job.stop_reason, now, time.monotonic() - started, spread)
+            return failed(job.claimed, error, attempt.now, spread)
+        seconds = time.monotonic() - attempt.started
+        return interrupted(job.claimed, job.stop_reason, attempt.now, seconds, spread)
 
-    def _interrupt(self, job_id: str, reason: StopReason) -> None:
-        """Cancel a job's task, once: the first reason stands, but a lost lease overrides it."""
-        job, task = self._tasks.get(job_id, (None, None))
-        if job is None or task is None:
+    def _interrupt(self, job_id: str, epoch: int, reason: StopReason) -> None:
+        """Cancel this attempt's task, once: the first reason stands, but a lost lease overrides it."""
+        attempt = self._attempts.get(job_id)
+        if attempt is None or attempt.job.epoch != epoch or attempt.task is None:
             return
-        if job.stop_reason is None:
-            job.stop_reason = reason
-            task.cancel()
+        if attempt.job.stop_reason is None:
+            attempt.job.stop_reason = reason
+            attempt.task.cancel()
         elif reason == "lost":
-            job.stop_reason = reason
+            attempt.job.stop_reason = reason
 
-    def _renewal_answered(self, lost: Sequence[str], stopping: Sequence[str]) -> None:
-        for job_id in lost:
+    def _renewal_answered(self, lost: Sequence[Lease], stopping: Sequence[Lease]) -> None:
+        self._renewed.set()
+        for job_id, epoch in lost:
             # Its ending may be on its way to Redis: then it is not lost but done.
-            if job_id in self._tasks:
+            attempt = self._attempts.get(job_id)
+            if attempt is not None and attempt.job.epoch == epoch:
                 log.warning("a lease was lost; another worker may run the job", extra={"job": job_id})
-                self._interrupt(job_id, "lost")
-        for job_id in stopping:
-            self._interrupt(job_id, "cancel")
+                self._interrupt(job_id, epoch, "lost")
+        for job_id, epoch in stopping:
+            self._interrupt(job_id, epoch, "cancel")
 
     def _end_grace(self) -> None:
-        for job_id in list(self._tasks):
-            self._interrupt(job_id, "drain")
+        for job_id, attempt in list(self._attempts.items()):
+            self._interrupt(job_id, attempt.job.epoch, "drain")
 
     # -- ending -------------------------------------------------------------------------------------------------------
 
-    def _end(self, job: ActiveJob, ending: Ending | None, seconds: float) -> None:
-        del self._tasks[job.id]
-        if ending is None:
-            self._renewal.held.pop(job.id, None)
-        else:
-            self._endings.append((job.id, job.epoch, ending))
-            self._ended.set()
+    def _ended(self, attempt: _Attempt, task: asyncio.Task[Ending | None]) -> None:
+        """The attempt has really ended; whatever was waiting for that goes on."""
+        job = attempt.job
+        ending = self._ending_of(attempt, task)
+        if attempt.alarm:
+            attempt.alarm.cancel()
+        del self._attempts[job.id]
+        if ending is not None:
+            self._finisher.add(job.id, job.epoch, ending)
+        elif self._renewal.held.get(job.id) == job.epoch:
+            del self._renewal.held[job.id]
+        seconds = time.monotonic() - attempt.started
         self._observer.job_finished(job, ending.outcome if ending else "lost", seconds)
-        self._slot.set()
+        if attempt.successor:
+            self._take(*attempt.successor)
+        self._changed.set()
 
-    async def _send_endings(self) -> None:
-        """For ever: send what has ended. The lease is kept until Redis has taken the ending."""
-        pause = _PAUSE[0]
-        while True:
-            await self._ended.wait()
-            await asyncio.sleep(_LINGER)
-            batch = self._endings[:]
-            self._ended.clear()
-            try:
-                codes = await self._queue.finish(batch)
-            except QueueError as error:
-                log.warning("outcomes could not be sent, trying again", extra={"error": str(error), "pause": pause})
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _PAUSE[1])
-                self._ended.set()
-                continue
-            pause = _PAUSE[0]
-            del self._endings[: len(batch)]
-            self._sent.set()
-            for (job_id, epoch, ending), code in zip(batch, codes, strict=True):
-                if self._renewal.held.get(job_id) == epoch:
-                    del self._renewal.held[job_id]
-                if code in ("stale", "gone"):
-                    log.warning(
-                        "an outcome was refused: the job is no longer this worker's",
-                        extra={"job": job_id, "outcome": ending.outcome, "code": code},
-                    )
+    def _ending_of(self, attempt: _Attempt, task: asyncio.Task[Ending | None]) -> Ending | None:
+        if task.cancelled():
+            return self._stopped(attempt, asyncio.CancelledError("cancelled before it began"))
+        if error := task.exception():
+            log.error("an attempt could not be ended properly", exc_info=error, extra={"job": attempt.job.id})
+            return failed(attempt.job.claimed, error, attempt.now, random.uniform(-1, 1))
+        return task.result()
 
     async def _all_ended(self) -> None:
         """Wait for the running jobs, then for their endings to be sent, at most one lease long: later they would be
         refused anyway."""
-        while self._tasks:
-            await asyncio.wait([task for _, task in self._tasks.values()])
-        try:
-            async with asyncio.timeout(self._lease_seconds):
-                while self._endings:
-                    self._sent.clear()
-                    await self._sent.wait()
-        except TimeoutError:
-            log.error("outcomes could not be sent before the leases ran out", extra={"jobs": len(self._endings)})
-
-
-def _ms_since(moment: float) -> int:
-    return round((time.monotonic() - moment) * 1000)
+        while self._attempts:
+            self._changed.clear()
+            await self._changed.wait()
+        await self._finisher.flush(self._lease_seconds)

@@ -20,6 +20,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+TEN_YEARS = 315_360_000
+"""Seconds; the longest wait that anything of ours accepts."""
+
 
 class QueueError(Exception):
     """The queue could not do what was asked."""
@@ -71,34 +74,44 @@ class ProcessorError(Exception):
     """What a handler may raise to say more than "it failed"."""
 
 
+def _seconds(after: float) -> float:
+    """A wait as a number, also where it was copied from a header as text. Raises ValueError, which fails the attempt
+    like any other."""
+    seconds = float(after)
+    if not 0 <= seconds <= TEN_YEARS:
+        raise ValueError(f"after: {after!r} is not a number of seconds from 0 to {TEN_YEARS}")
+    return seconds
+
+
 class PermanentError(ProcessorError):
-    """No retry can help. `type` becomes error.type of the job, `reason` the reason of its Failed condition."""
+    """No retry can help. `type` becomes error.type of the job, `reason` (one word) the reason of its Failed
+    condition."""
 
     def __init__(self, message: str = "", *, type: str | None = None, reason: str = "PermanentError") -> None:  # noqa: A002 - the field's name in the API
         super().__init__(message)
-        self.type = type or self.__class__.__name__
-        self.reason = reason
+        self.type = str(type or self.__class__.__name__)
+        self.reason = str(reason)
 
 
 class RetryLater(ProcessorError):
     """Try again in `after` seconds; the attempt counts as failed."""
 
     def __init__(self, message: str = "", *, after: float) -> None:
-        super().__init__(message or f"asked to be tried again in {after:g} s")
-        self.after = after
+        super().__init__(message or f"asked to be tried again in {after} s")
+        self.after = _seconds(after)
 
 
 class Postponed(ProcessorError):
     """Not now: the job goes back for `after` seconds, and nothing counts as failed."""
 
     def __init__(self, message: str = "", *, after: float) -> None:
-        super().__init__(message or f"postponed for {after:g} s")
-        self.after = after
+        super().__init__(message or f"postponed for {after} s")
+        self.after = _seconds(after)
 
 
 class RateLimited(Postponed):
     """The provider wants a pause of `after` seconds, of the whole queue or of the job's concurrency key."""
 
     def __init__(self, message: str = "", *, after: float, scope: Literal["queue", "key"] = "queue") -> None:
-        super().__init__(message or f"rate limited for {after:g} s", after=after)
+        super().__init__(message or f"rate limited for {after} s", after=after)
         self.scope = scope

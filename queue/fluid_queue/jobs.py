@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 
 import orjson
 
-from fluid_queue.errors import InvalidJob
+from fluid_queue.errors import TEN_YEARS, InvalidJob
 from fluid_queue.keys import check_id, check_queue
 from fluid_queue.retries import BACKOFF_LIMIT, Backoff
 
@@ -70,11 +70,12 @@ class NewJob:
             raise InvalidJob("priority", "a number from -1000 to 1000")
         if self.start_after and self.start_after.tzinfo is None:
             raise InvalidJob("start_after", "a time with a zone, such as 2026-12-01T07:00:00Z")
-        if self.backoff_limit < 0:
-            raise InvalidJob("backoff_limit", "0 or more")
-        for name in ("delay_seconds", "attempt_deadline_seconds", "active_deadline_seconds", "keep_seconds"):
+        for name in ("backoff_limit", "seed_attempt", "seed_failures"):
             if getattr(self, name) < 0:
-                raise InvalidJob(name, "0 or more seconds")
+                raise InvalidJob(name, "0 or more")
+        for name in ("delay_seconds", "attempt_deadline_seconds", "active_deadline_seconds", "keep_seconds"):
+            if not 0 <= getattr(self, name) <= TEN_YEARS:
+                raise InvalidJob(name, f"a number of seconds from 0 to {TEN_YEARS}")
 
     def spec(self) -> bytes:
         """What a worker needs, as JSON; Redis never looks into it."""

@@ -14,7 +14,7 @@ from fluid_queue.jobs import MAX_RESULT_BYTES, ClaimedJob
 
 StopReason = Literal["deadline", "cancel", "lost", "drain"]
 
-_WORD = re.compile(r"[A-Za-z]([A-Za-z0-9_,:]{0,126}[A-Za-z0-9_])?")
+WORD = re.compile(r"[A-Za-z]([A-Za-z0-9_,:]{0,126}[A-Za-z0-9_])?")
 """A reason is one word, as in a condition; it stands between spaces in a tombstone."""
 
 MAX_MESSAGE = 1024
@@ -80,11 +80,13 @@ def failed(job: ClaimedJob, error: BaseException, now: int, spread: float, *, ty
     """The handler raised `error`: retry while the limit allows, else fail. `now` in ms of the server's clock,
     `spread` in [-1, 1]."""
     name = type_ or getattr(error, "type", None) or error.__class__.__name__
-    detail = orjson.dumps({"type": str(name)[:MAX_TYPE], "message": _text(error)[:MAX_MESSAGE], "attempt": job.attempt})
+    detail = orjson.dumps(
+        {"type": _text(name)[:MAX_TYPE], "message": _text(error)[:MAX_MESSAGE], "attempt": job.attempt}
+    )
     if isinstance(error, Postponed):
         return Ending("postponed", error.__class__.__name__, error.after, error=detail)
     if isinstance(error, PermanentError):
-        reason = error.reason if _WORD.fullmatch(error.reason) else "PermanentError"
+        reason = error.reason if WORD.fullmatch(error.reason) else "PermanentError"
         return Ending("failed", reason, error=detail)
     wait = error.after if isinstance(error, RetryLater) else job.backoff.wait(job.failures + 1, spread)
     if now >= job.last_moment:
@@ -96,6 +98,10 @@ def failed(job: ClaimedJob, error: BaseException, now: int, spread: float, *, ty
     return Ending("retry", type_ or "Failed", wait, error=detail)
 
 
-def _text(error: BaseException) -> str:
-    """The message, without lone surrogates, which JSON cannot hold."""
-    return str(error).encode("utf-8", "replace").decode()
+def _text(value: object) -> str:
+    """As text without lone surrogates, which JSON cannot hold; also of an error that cannot even be printed."""
+    try:
+        text = str(value)
+    except Exception:  # noqa: BLE001 - whatever its __str__ does, the attempt has to end
+        text = f"a {value.__class__.__name__} that cannot be shown"
+    return text.encode("utf-8", "replace").decode()

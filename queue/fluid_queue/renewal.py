@@ -22,11 +22,17 @@ from fluid_queue.scripts import script
 log = logging.getLogger(__name__)
 
 _BATCH = 500
+_MARKER_SECONDS = 60
+"""What nobody reads any more goes by itself."""
+
 _PAUSE = 0.5
 """Seconds between tries while Redis is away."""
 
-Answer = Callable[[Sequence[str], Sequence[str]], None]
-"""Called from the thread with the ids that were lost and the ids that have to stop."""
+Lease = tuple[str, int]
+"""A job's id and the epoch under which it is held."""
+
+Answer = Callable[[Sequence[Lease], Sequence[Lease]], None]
+"""Called from the thread after each renewal, with the leases that were lost and those whose jobs have to stop."""
 
 
 class Renewal(threading.Thread):
@@ -53,7 +59,9 @@ class Renewal(threading.Thread):
         """End the thread at its next turn, and wake it for that."""
         self._ending.set()
         try:
-            self._redis.rpush(self._keys.key(f"control:{self._worker}"), "1")
+            control = self._keys.key(f"control:{self._worker}")
+            self._redis.rpush(control, "1")
+            self._redis.expire(control, _MARKER_SECONDS)
         except redis.RedisError:
             log.debug("Redis is away: the renewal thread ends at its next turn")
 
@@ -75,14 +83,17 @@ class Renewal(threading.Thread):
             self._redis.blpop([self._keys.key(f"control:{self._worker}")], timeout=max(wait, 0.01))
 
     def _renew(self) -> None:
-        held = list(self.held.items())
+        held = self.held.copy()  # in one step: the loop adds and removes meanwhile
+        ids = list(held)
         lease = round(self._lease_seconds * 1000)
-        for start in range(0, len(held), _BATCH):
-            pairs = [part for pair in held[start : start + _BATCH] for part in pair]
-            lost, stopping = self._run(self._worker, lease, *pairs)
-            if lost or stopping:
-                self._answer([job.decode() for job in lost], [job.decode() for job in stopping])
+        lost: list[Lease] = []
+        stopping: list[Lease] = []
+        for start in range(0, len(ids), _BATCH):
+            pairs = [part for job in ids[start : start + _BATCH] for part in (job, held[job])]
+            for found, answer in zip((lost, stopping), self._run(self._worker, lease, *pairs), strict=True):
+                found += [(job.decode(), held[job.decode()]) for job in answer]
         self.renewed_at = time.monotonic()
+        self._answer(lost, stopping)
 
     def _run(self, *arguments: str | int) -> tuple[list[bytes], list[bytes]]:
         command = script("renew")

@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-from fluid_queue.errors import InvalidJob
+from fluid_queue.errors import TEN_YEARS, InvalidJob
 
 BACKOFF_LIMIT = 8
 """Retries after the first attempt, when nobody says otherwise: hours in all, so that a provider's outage fails no
 job for good."""
-
-TEN_YEARS = 315_360_000
-"""Seconds; the longest wait that anything of ours accepts."""
 
 
 @dataclass(frozen=True, slots=True)

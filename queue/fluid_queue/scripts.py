@@ -32,11 +32,9 @@ class Script:
 
 
 @cache
-def script(name: str, *, allow_oom: bool = False) -> Script:
-    """The command `name`. With `allow_oom` it may also run at maxmemory; the flag needs Redis 7 or later."""
+def script(name: str) -> Script:
+    """The command `name`."""
     text = flatten(name)
-    if allow_oom:
-        text = "#!lua flags=allow-oom\n" + text
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fluid_queue import Ending, LeaderFenced, NewJob, Queue
+from fluid_queue import Ending, InvalidJob, LeaderFenced, NewJob, Queue, QueueFull
 from support.waiting import auntil
 
 
@@ -375,3 +375,97 @@ async def test_leaders_of_other_shards_are_not_in_each_others_way(queue):
 async def test_a_later_leader_has_a_larger_epoch(queue):
     epochs = [int((await queue.lead(0, "x")).partition(":")[2]) for _ in range(20)]
     assert epochs == sorted(set(epochs))
+
+
+# -- bounds, and what a full Redis still does -------------------------------------------------------------------------
+
+
+async def test_a_claim_of_thousands_leaves_no_job_without_a_lease(queue):
+    await queue.enqueue([job(f"j{n}") for n in range(4500)])
+    got = await claim(queue, 10_000)
+    assert len(got) == 1000
+    assert await queue._redis.zcard(queue.keys.key("leases")) == 1000
+
+
+async def test_thousands_of_jobs_past_their_deadline_end_in_bounded_steps(queue):
+    await queue.enqueue([job(f"j{n}", active_deadline_seconds=0.001) for n in range(500)])
+    for got in await claim(queue, 500):
+        await queue.finish([(got.id, got.epoch, Ending("released", "Released"))])
+    await queue._redis.eval(_STARTED_LONG_AGO, 1, queue.keys.prefix, 500)
+    assert await claim(queue, 50) == []
+    assert 0 < (await queue.stats()).queues[0].failed <= 250
+    await auntil(lambda: _failed(queue, 500), 10, "the rest to end in further claims")
+
+
+_STARTED_LONG_AGO = """
+for n = 0, ARGV[1] - 1 do redis.call('HSET', KEYS[1] .. 'job:j' .. n, 'startedAt', 1, 'attempt', 1) end
+"""
+
+
+async def _failed(queue, n):
+    await claim(queue, 50)
+    return (await queue.stats()).queues[0].failed == n
+
+
+async def test_an_empty_queue_is_looked_at_no_more_until_it_has_work_again(queue):
+    await queue.enqueue([job("a", queue="once")])
+    (got,) = await claim(queue)
+    await claim(queue)
+    assert await queue._redis.smembers(queue.keys.key("busy")) == set()
+    await queue.finish([("a", got.epoch, Ending("retry", "Failed", 0))])
+    assert [found.id for found in await claim(queue)] == ["a"]
+    assert [found.queue for found in (await queue.stats()).queues] == ["once"]
+
+
+async def test_hints_are_bounded_in_size(queue):
+    await queue.enqueue([job(f"j{n}") for n in range(450)])
+    entries = await queue._redis.xrange(queue.keys.key("events"))
+    assert [len(fields[b"ids"].split()) for _, fields in entries] == [100, 100, 100, 100, 50]
+
+
+async def test_a_cancel_meets_a_drain_and_wins(queue):
+    await queue.enqueue([job("a")])
+    (got,) = await claim(queue)
+    await queue.cancel(["a"])
+    await queue.finish([("a", got.epoch, Ending("released", "Released"))])
+    assert (await record(queue, "a")).state == "cancelled"
+
+
+async def test_work_that_was_done_after_its_lease_ran_out_is_not_done_again(queue):
+    await queue.enqueue([job("a")])
+    (got,) = await claim(queue, lease=0.02)
+    await asyncio.sleep(0.03)
+    await queue.sweep()
+    assert (await record(queue, "a")).state == "waiting"
+    assert await queue.finish([("a", got.epoch, Ending("completed", "Completed"))]) == ["done"]
+    assert await claim(queue) == []
+
+
+async def test_a_reason_must_be_one_word(queue):
+    with pytest.raises(InvalidJob) as caught:
+        await queue.cancel(["a"], reason="by request")
+    assert caught.value.field == "reason"
+
+
+async def test_at_maxmemory_only_new_jobs_are_refused(own_redis, key_prefix):
+    """No command that ends, keeps or frees anything needs memory, in any version of Redis and for any client."""
+    async with Queue.from_url(own_redis.url, key_prefix) as first:
+        await first.open()
+        await first.enqueue([job(name, acknowledged=True) for name in ("a", "b", "c", "d")])
+        got = {found.id: found for found in await claim(first, 3)}
+        await first._redis.config_set("maxmemory", "1")
+    async with Queue.from_url(own_redis.url, key_prefix) as queue:
+        with pytest.raises(QueueFull):
+            await queue.enqueue([job("late")])
+        await queue.open()
+        leader = await queue.lead(0, "me")
+        await queue.register("w", {}, {"email": {}}, "local")
+        endings = [
+            ("a", got["a"].epoch, Ending("retry", "Failed", 60, error=b'{"type":"X","message":"m","attempt":1}')),
+            ("b", got["b"].epoch, Ending("failed", "PermanentError", error=b'{"type":"X","message":"m","attempt":1}')),
+            ("c", got["c"].epoch, Ending("completed", "Completed", result=b'{"n":1}')),
+        ]
+        assert await queue.finish(endings) == ["done"] * 3
+        assert [found.id for found in await claim(queue)] == ["d"]
+        assert await queue.cancel(["a"], leader=leader) == ["cancelled"]
+        assert await queue.acknowledge(["a", "b", "c"], leader=leader) == ["done"] * 3

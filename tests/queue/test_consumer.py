@@ -6,55 +6,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
 from fluid_queue import (
     ActiveJob,
-    Backoff,
-    Consumer,
     Ending,
-    NewJob,
     PermanentError,
     Queue,
     QueueFull,
-    QueueUnavailable,
     RateLimited,
     RetryLater,
 )
+from support.queues import all_completed, consuming, ended, job, record, state
 from support.waiting import auntil
-
-QUICK = Backoff(type="Fixed", delay_seconds=0)
-
-
-def job(name: str, **fields) -> NewJob:
-    return NewJob(**{"id": name, "type": "t", "queue": "q", "backoff": QUICK, "backoff_limit": 2} | fields)
-
-
-@asynccontextmanager
-async def consuming(queue: Queue, handler, *, grace: float = 0, **options) -> AsyncIterator[Consumer]:
-    consumer = Consumer(queue, handler, worker=options.pop("worker", "w"), **options)
-    task = asyncio.create_task(consumer.run())
-    try:
-        yield consumer
-    finally:
-        consumer.drain(grace)
-        await asyncio.wait_for(task, 30)
-
-
-async def record(queue: Queue, name: str):
-    (found,) = await queue.inspect([name])
-    return found
-
-
-async def ended(queue: Queue, name: str, within: float = 20):
-    async def look():
-        found = await record(queue, name)
-        return found if found and found.ended else None
-
-    return await auntil(look, within, f"the end of {name}")
 
 
 async def test_jobs_run_and_their_results_are_kept(queue):
@@ -63,15 +28,8 @@ async def test_jobs_run_and_their_results_are_kept(queue):
 
     async with consuming(queue, double):
         await queue.enqueue([job(f"j{n}", payload={"n": n}) for n in range(300)])
-        await auntil(lambda: _all_completed(queue, 300), 20, "300 jobs")
+        await auntil(lambda: all_completed(queue, 300), 20, "300 jobs")
     assert (await record(queue, "j7")).result == b'{"n":14}'
-
-
-async def _all_completed(queue, n):
-    try:
-        return (await queue.stats()).queues[0].completed == n
-    except QueueUnavailable:
-        return False
 
 
 async def test_a_failing_job_is_retried_until_its_limit(queue):
@@ -192,16 +150,11 @@ async def test_a_lost_lease_stops_the_handler_and_its_outcome_is_refused(queue):
 
     async with consuming(queue, wait, lease_seconds=1):
         await queue.enqueue([job("a")])
-        await auntil(lambda: _state(queue, "a", "active"), 5)
+        await auntil(lambda: state(queue, "a", "active"), 5)
         await queue._redis.hset(queue.keys.key("job:a"), "epoch", 1)  # as if another worker held it
         await auntil(lambda: reasons, 10, "the handler to be told")
     assert reasons == ["lost"]
     assert (await record(queue, "a")).state == "active"
-
-
-async def _state(queue, name, want):
-    found = await record(queue, name)
-    return found is not None and found.state == want
 
 
 async def test_draining_lets_jobs_finish_within_the_grace(queue):
@@ -304,7 +257,7 @@ async def test_a_restart_of_redis_in_mid_run_loses_nothing_and_repeats_nothing(o
         async with consuming(queue, note, concurrency=10, grace=5):
             await auntil(lambda: len(runs) >= 10, 10)
             await asyncio.to_thread(own_redis.restart)
-            await auntil(lambda: _all_completed(queue, 40), 30, "all jobs after the restart")
+            await auntil(lambda: all_completed(queue, 40), 30, "all jobs after the restart")
     assert sorted(runs) == sorted(f"j{n}" for n in range(40))
 
 
@@ -338,7 +291,7 @@ async def test_an_emptied_redis_stops_the_handlers(own_redis, key_prefix):
         await queue.open()
         async with consuming(queue, wait, lease_seconds=1):
             await queue.enqueue([job("a")])
-            await auntil(lambda: _state(queue, "a", "active"), 5)
+            await auntil(lambda: state(queue, "a", "active"), 5)
             await queue._redis.flushall()
             await auntil(lambda: reasons, 10, "the handler to be told")
     assert reasons == ["lost"]
@@ -404,4 +357,4 @@ async def test_at_maxmemory_running_jobs_still_end_and_new_ones_are_refused(own_
         codes = await queue.finish([(found.id, found.epoch, Ending("completed", "Completed")) for found in got])
         assert codes == ["done"] * 50
         await queue._redis.config_set("maxmemory", "0")
-        assert await _all_completed(queue, 50)
+        assert await all_completed(queue, 50)

@@ -114,6 +114,22 @@ def test_a_result_is_shown_up_to_4_kib():
     assert "result" not in large
 
 
+@pytest.mark.parametrize(
+    "result",
+    [b"[" * 70 + b"]" * 70, b"[" * 300 + b"]" * 300, b"[" * 1100 + b"]" * 1100, b"no json"],
+    ids=["70 levels", "300 levels", "1100 levels", "no JSON"],
+)
+def test_a_result_that_no_status_can_show_does_not_hide_the_end(result):
+    found = told("completed", result=result)
+    assert (found["phase"], found["resultTruncated"]) == ("Succeeded", True)
+    assert "result" not in found
+
+
+def test_a_start_after_the_last_date_is_shown_as_the_last_second():
+    year_10000 = 253_402_304_399_000
+    assert told("delayed", due_at=year_10000)["nextAttemptTime"] == "9999-12-31T23:59:59.000000Z"
+
+
 def test_messages_are_cut_to_what_the_schema_takes():
     found = told("failed", reason="X", error={"type": "T", "message": "m" * 5000, "attempt": 1})
     assert len(found["error"]["message"]) == 1024
@@ -165,6 +181,49 @@ def test_a_waiting_problem_leaves_the_job_pending_without_a_number():
     assert found["phase"] == "Pending"
     assert "run" not in found
     assert conditions(found)["Ready"] == ("False", "EnvironmentNotFound")
+
+
+BOUND = {"run": 1, "spec_hash": "v1:a", "job_id": "u1.1", "environment": "default", "attempts": 2, "observed": 1}
+
+
+@pytest.mark.parametrize("phase", ["Queued", "Running", "Retrying"])
+def test_a_run_that_cannot_be_asked_about_keeps_its_binding(phase):
+    """Whatever happened to it meanwhile is in that environment, under that id."""
+    problem = waiting(Reason.ENVIRONMENT_NOT_FOUND, "it is gone")
+    found = status.refused(view(phase=phase, **BOUND), WANTED, problem, now=NOW)
+    assert found["phase"] == "Pending"
+    assert (found["environment"], found["jobId"], found["run"]) == ("default", "u1.1", 1)
+    assert (found["attempts"], found["observedGeneration"]) == (2, 1)
+    parse(FluidJobStatus, found, at="status", unknown="forbid")
+
+
+def test_a_bound_run_that_cannot_be_asked_speaks_of_the_spec_it_was_enqueued_for():
+    problem = waiting(Reason.ENVIRONMENT_NOT_FOUND, "it is gone")
+    changed = Target(1, "v1:b", None, known=True)
+    found = status.refused(view(generation=2, phase="Queued", **BOUND), changed, problem, now=NOW)
+    assert (found["specHash"], found["observedGeneration"]) == ("v1:a", 1)
+
+
+def test_a_run_that_was_never_enqueued_is_bound_to_nothing():
+    """The next environment that can take it may be another one."""
+    ended = view(generation=2, phase="Succeeded", **BOUND)
+    problem = waiting(Reason.QUEUE_UNAVAILABLE, "Redis is away")
+    found = status.refused(ended, Target(2, "v1:b", None, known=False), problem, now=NOW)
+    assert (found["phase"], found["run"], found["specHash"]) == ("Pending", 2, "v1:b")
+    assert not {"environment", "jobId", "attempts"} & set(found)
+
+
+def test_a_finished_status_that_is_touched_keeps_its_end_and_names_what_has_no_effect():
+    ended = told("completed")
+    request = parse_request("cancle@2026-12-01T07:00:00Z")
+    seen = view(generation=3, phase="Succeeded", unsupported=("annotation: not of the form",))
+    found = status.touched(ended, seen, Target(1, "v1:a", request, known=True), now=NOW)
+    assert conditions(found) == conditions(ended) | {"NotYetSupported": ("True", "NotYetSupported")}
+    assert {each["observedGeneration"] for each in found["conditions"]} == {found["observedGeneration"]} == {3}
+    assert found["lastHandledRequest"] == request.text
+    assert (found["phase"], found["completionTime"]) == ("Succeeded", ended["completionTime"])
+    again = status.touched(found, view(generation=4, phase="Succeeded"), WANTED, now=NOW)
+    assert conditions(again) == conditions(ended)
 
 
 def test_an_ending_problem_fails_the_run_and_says_why():

@@ -4,9 +4,10 @@
   RETURNS  a code for each id
   CODES    done   unfinished   gone   FENCED (error)
   EVENTS   none ]]
--- include: base, fenced, expireRecord
+-- include: base, fenced, expireRecord, evenAtMaxmemory
 local leader = ARGV[1]
 
+evenAtMaxmemory()
 local refused = fenced(leader)
 if refused then return refused end
 

@@ -4,9 +4,10 @@
   RETURNS  a code for each id
   CODES    cancelled   stopping   finished <state>   gone   FENCED (error)
   EVENTS   cancelled ids ]]
--- include: base, clock, fenced, hint, endJob
+-- include: base, clock, fenced, hint, endJob, evenAtMaxmemory
 local leader, reason = ARGV[1], ARGV[2]
 
+evenAtMaxmemory()
 local refused = fenced(leader)
 if refused then return refused end
 

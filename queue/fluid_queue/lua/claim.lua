@@ -4,11 +4,12 @@
   ARGV     1 worker   2 selector ("*" or "a,b")   3 n   4 lease (ms)   5 stalls that fail a job
   RETURNS  {now (ms), ms until something may be due, {id, epoch, attempt, failures, startedAt, deadlineAt, queue, type, origin, spec}...}
   CODES    none   EVENTS ids that changed ]]
--- include: base, clock, exact, hint, wake, wakeSelector, queuesOf, takeBack, promote, endJob
+-- include: base, clock, exact, hint, wake, wakeSelector, queuesOf, takeBack, promote, endJob, evenAtMaxmemory
 local worker, selector, n, lease, maxStalled = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local LONGEST_SLEEP = 5000
 local BATCH = 200
 
+evenAtMaxmemory()
 local nowUs = clock()
 local now = math.floor(nowUs / 1000)
 local changed, filled = {}, {}
@@ -27,6 +28,8 @@ local due = now + LONGEST_SLEEP
 for _, queue in ipairs(queues) do
   local nextDue = promote(queue, now, BATCH, changed, filled)
   if nextDue and nextDue < due then due = nextDue end
+  -- A queue without work is not looked at again before it has some: names are free, and there may be thousands.
+  if not nextDue and redis.call('ZCARD', P .. 'waiting:' .. queue) == 0 then redis.call('SREM', P .. 'busy', queue) end
 end
 
 -- The queues whose first job has the best priority of all, and that priority's level.
@@ -70,8 +73,8 @@ local function start(id, queue)
   return true
 end
 
-local left = n
-while left > 0 do
+local left, ended = n, 0
+while left > 0 and ended < BATCH do
   local level, heads = best()
   if not level then break end
   local share = math.ceil(left / #heads)
@@ -82,7 +85,7 @@ while left > 0 do
     local ids = redis.call('ZRANGEBYSCORE', waiting, '-inf', '(' .. exact((level + 1) * STEP), 'LIMIT', 0, math.min(share, left))
     if #ids > 0 then redis.call('ZREM', waiting, unpack(ids)) end
     for _, id in ipairs(ids) do
-      if start(id, queue) then left = left - 1 end
+      if start(id, queue) then left = left - 1 else ended = ended + 1 end
       changed[#changed + 1] = id
     end
     if left <= 0 then break end
@@ -90,7 +93,7 @@ while left > 0 do
 end
 if #leases > 0 then redis.call('ZADD', P .. 'leases', unpack(leases)) end
 
-local rest = n > 0 and left <= 0 and best()
+local rest = n > 0 and (left <= 0 or ended >= BATCH) and best()
 if rest then wakeSelector(selector) end
 -- The claimer has just looked at its own queues; a sweep (n = 0) has not served them.
 if n > 0 then for _, queue in ipairs(queues) do filled[queue] = nil end end

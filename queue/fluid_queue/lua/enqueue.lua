@@ -49,6 +49,7 @@ for i = 2, #ARGV, STRIDE do
     if due > now then
       state = 'delayed'
       redis.call('ZADD', P .. 'delayed:' .. queue, due, id)
+      redis.call('SADD', P .. 'busy', queue)
     else
       due = 0
       local stays = replaced and replaced.state == 'waiting' and replaced.queue == queue and replaced.priority == priority

@@ -6,9 +6,10 @@
   RETURNS  a code for each job
   CODES    done   again   stale   gone
   EVENTS   done ids ]]
--- include: base, clock, exact, hint, wake, endJob, handBack, noteAttempt
+-- include: base, clock, exact, hint, wake, endJob, handBack, noteAttempt, evenAtMaxmemory
 local STRIDE = 7
 
+evenAtMaxmemory()
 local now = math.floor(clock() / 1000)
 local codes, changed, filled = {}, {}, {}
 
@@ -24,6 +25,7 @@ local function delay(id, queue, ms, failures)
   redis.call('ZREM', P .. 'active:' .. queue, id)
   redis.call('ZREM', P .. 'leases', id)
   redis.call('ZADD', P .. 'delayed:' .. queue, now + ms, id)
+  redis.call('SADD', P .. 'busy', queue)
   redis.call('HSET', key, 'state', 'delayed', 'dueAt', exact(now + ms))
   redis.call('HINCRBY', key, 'failures', failures)
   redis.call('HINCRBY', key, 'version', 1)
@@ -40,11 +42,14 @@ for i = 1, #ARGV, STRIDE do
     code = 'gone'
   elseif job[2] ~= epoch then
     code = 'stale'
+  elseif job[1] == 'waiting' and outcome == 'completed' then
+    -- Its lease ran out and nobody has taken it over: the work is done, so it is not done again.
+    endJob(id, now, 'completed', reason, result ~= '' and {'result', result} or {})
   elseif job[1] ~= 'active' then
     code = 'again'
   elseif outcome == 'completed' then
     endJob(id, now, 'completed', reason, result ~= '' and {'result', result} or {})
-  elseif outcome == 'stopped' and job[4] == 'cancel' then
+  elseif (outcome == 'stopped' or outcome == 'released') and job[4] == 'cancel' then
     endJob(id, now, 'cancelled', 'Cancelled', {})
   elseif outcome == 'stopped' or outcome == 'released' then
     release(id, job[3])

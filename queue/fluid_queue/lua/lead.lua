@@ -3,9 +3,10 @@
   ARGV     1 shard   2 identity
   RETURNS  epoch (digits)
   CODES    none   EVENTS none ]]
--- include: base, clock, exact
+-- include: base, clock, exact, evenAtMaxmemory
 local shard, identity = ARGV[1], ARGV[2]
 
+evenAtMaxmemory()
 local previous = tonumber(redis.call('HGET', P .. 'leaders', shard) or '0')
 local epoch = exact(math.max(previous + 1, clock()))
 redis.call('HSET', P .. 'leaders', shard, epoch, shard .. ':identity', identity)

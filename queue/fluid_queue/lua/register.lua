@@ -3,11 +3,13 @@
   ARGV     1 worker   2 selector   3 image   4 info (JSON)   5.. type and its JSON
   RETURNS  now (ms)
   CODES    none   EVENTS none ]]
--- include: base, clock
+-- include: base, clock, evenAtMaxmemory
 local worker, selector, image, info = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
+evenAtMaxmemory()
 local now = math.floor(clock() / 1000)
 local key = P .. 'worker:' .. worker
+redis.call('ZREMRANGEBYSCORE', P .. 'workers', '-inf', now - 86400000)
 redis.call('ZADD', P .. 'workers', now, worker)
 redis.call('HSET', key, 'info', info, 'image', image, 'selector', selector, 'startedAt', now)
 redis.call('PEXPIRE', key, 86400000)

@@ -3,9 +3,10 @@
   ARGV     1 worker   2 lease (ms)   3.. id and epoch for each job
   RETURNS  {{lost ids}, {ids to stop}}
   CODES    none   EVENTS none ]]
--- include: base, clock
+-- include: base, clock, evenAtMaxmemory
 local worker, lease = ARGV[1], tonumber(ARGV[2])
 
+evenAtMaxmemory()
 local now = math.floor(clock() / 1000)
 local lost, stop = {}, {}
 redis.call('ZADD', P .. 'workers', now, worker)
