@@ -209,11 +209,13 @@ class Queue:
         ]
         return Stats(workers, sorted(queues, key=lambda queue: queue.queue))
 
-    async def types(self, image: str) -> dict[str, Mapping[str, Any]]:
-        """What the workers of `image` can run: type -> {schema, settings}. Empty: no worker of it ever started."""
+    async def types(self, image: str) -> dict[str, Any]:
+        """What the workers of `image` can run: type -> {schema, settings}, or None for an entry that is no JSON.
+        Empty: no
+        worker of it ever started."""
         async with self._translated():
             found = await self._redis.hgetall(self.keys.key(f"types:{image}"))
-        return {_text(name): orjson.loads(value) for name, value in found.items()}
+        return {_text(name): _json(value) for name, value in found.items()}
 
     # -- workers
     # ------------------------------------------------------------------------------------------------------------------
@@ -325,6 +327,13 @@ async def _patiently(command: Coroutine[Any, Any, T], seconds: float) -> T:
     finally:
         task.cancel()
     raise QueueUnavailable(f"Redis cannot be reached: no answer within {seconds:g} s")
+
+
+def _json(value: bytes | str) -> Any:
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _text(value: Any) -> str:

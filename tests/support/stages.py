@@ -1,17 +1,19 @@
 """Everything that a FluidJob needs to run, as real processes: API server, Redis, operator, worker; each to be broken
 by a test."""
 
+import contextlib
 import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 from cluster.builders import Builder, FluidJobBuilder, fluid_environment, fluid_job
 from fluid_dev.cluster import Cluster
+from fluid_dev.errors import DevError, TimedOut
 from fluid_dev.processes import Process
 from fluid_dev.redis import RedisServer
 from fluid_queue import Queue
@@ -19,6 +21,8 @@ from support.folders import fresh_folder
 from support.ledger_probe import LEDGER
 from support.operators import Operator
 from support.waiting import until
+
+T = TypeVar("T")
 
 TESTS = Path(__file__).parents[1]
 ENDED = ("Succeeded", "Failed", "Cancelled")
@@ -154,7 +158,7 @@ class Stage:
             status = self.status(name)
             return status if status.get("phase") in phases and run in (None, status.get("run")) else None
 
-        return until(look, within, f"{name} is {' or '.join(phases)}; {self._tail()}")
+        return self._wait(look, within, f"{name} is {' or '.join(phases)}")
 
     def reason(self, name: str, reason: str, within: float = 30.0) -> dict[str, Any]:
         """Wait until the Ready condition of a job has this reason, and answer the condition."""
@@ -163,7 +167,7 @@ class Stage:
             found = self.condition(name)
             return found if found.get("reason") == reason else None
 
-        return until(look, within, f"{name} is not ready because of {reason}; {self._tail()}")
+        return self._wait(look, within, f"{name} is not ready because of {reason}")
 
     def all_end(self, count: int, within: float = 60.0) -> Counter[str]:
         """Wait until so many jobs have ended and none is under way; answer how many are in which phase."""
@@ -172,17 +176,26 @@ class Stage:
             phases = Counter(job["status"]["phase"] for job in self.jobs().values())
             return phases if phases.total() == count and set(phases) <= set(ENDED) else None
 
-        return until(look, within, f"{count} jobs have ended; {self._tail()}", pause=0.3)
+        return self._wait(look, within, f"{count} jobs have ended", pause=0.3)
 
-    def _tail(self) -> str:
-        return " | ".join(each.process.tail() for each in (*self._operators, *self._workers))[-1500:] + self._queues()
+    def _wait(self, look: Callable[[], T], within: float, what: str, *, pause: float = 0.05) -> T:
+        """As `until`; if it takes too long, the error tells what operators and workers said last, and what they have
+        to do."""
+        try:
+            return until(look, within, what, pause=pause)
+        except TimedOut as error:
+            for each in (*self._operators, *self._workers):
+                error.add_note(each.process.tail()[-1500:])
+            error.add_note(self._queues())
+            raise
 
     def _queues(self) -> str:
-        """What the operators' work queues hold, for a message about something that did not happen."""
-        told = [each.http("/metrics").body for each in self._operators if each.process.running]
-        return "".join(
-            f"\n{line}" for body in told for line in body.splitlines() if "queue" in line or "reconcil" in line
-        )
+        """What the operators' work queues hold, as far as they answer."""
+        told = ""
+        for each in self._operators:
+            with contextlib.suppress(OSError, DevError):
+                told += each.http("/metrics").body if each.process.running else ""
+        return "\n".join(line for line in told.splitlines() if "queue" in line or "reconcil" in line)
 
     # -- what happened ------------------------------------------------------------------------------------------------
 
@@ -194,7 +207,7 @@ class Stage:
 
     def started(self, count: int, within: float = 30.0) -> list[Start]:
         """Wait until so many attempts were started."""
-        return until(lambda: len(self.starts()) >= count and self.starts(), within, f"{count} starts; {self._tail()}")
+        return self._wait(lambda: len(self.starts()) >= count and self.starts(), within, f"{count} starts")
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from fluid_processors.testing import run_processor
 
 ROOT = Path(__file__).parents[2]

@@ -213,6 +213,15 @@ def test_a_run_that_was_never_enqueued_is_bound_to_nothing():
     assert not {"environment", "jobId", "attempts"} & set(found)
 
 
+def test_a_first_run_has_no_number_before_anything_happened_to_it_and_the_next_one_has():
+    """Were the second number not told, the next look would take the first one's end for an answer."""
+    first = status.held(view(), Target(1, "v1:a", None, known=False), now=NOW)
+    assert "run" not in first
+    taken_out = status.held(view(), Target(2, "v1:a", None, known=False), now=NOW)
+    assert (taken_out["run"], taken_out["specHash"]) == (2, "v1:a")
+    assert "jobId" not in taken_out
+
+
 def test_a_finished_status_that_is_touched_keeps_its_end_and_names_what_has_no_effect():
     ended = told("completed")
     request = parse_request("cancle@2026-12-01T07:00:00Z")

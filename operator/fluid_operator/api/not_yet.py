@@ -17,7 +17,7 @@ class Unsupported(NamedTuple):
 
 
 _FLUID_JOB: Final[Mapping[str, str]] = {
-    "suspend": "holds back a job that is not in the queue yet; one that is goes on",
+    "suspend": "holds back a job that has not started; one that runs goes on",
     "startingDeadlineSeconds": "a job may start later than this",
     "failurePolicy": "every error counts as an attempt",
     "concurrencyKey": "jobs with the same key may run at once",

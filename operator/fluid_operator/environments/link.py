@@ -87,6 +87,8 @@ class EnvironmentLink:
         self.lost_at: float | None = None
         """time.monotonic() of when the data was found to be another; jobs of before may still be running."""
         self.workers = 0
+        self._unreadable = ""
+        """What is wrong with the data, until it can be read again: a server that answers does not make up for it."""
         self._leadership = leadership
         self._listener = listener
         self._changed = changed
@@ -142,11 +144,11 @@ class EnvironmentLink:
             await self.queue.ping()
             await self.queue.open()
         except QueueFull:
-            self._set_available(True, "")  # full is not away: what runs can still end
+            self._answered()  # full is not away: what runs can still end
         except QueueError as error:
             self._set_available(False, str(error))
         else:
-            self._set_available(True, "")
+            self._answered()
 
     async def stats(self) -> Stats | None:
         """Counts of all queues, None while Redis is away."""
@@ -157,7 +159,14 @@ class EnvironmentLink:
 
     def broken(self) -> None:
         """What follows the key space has crashed, and is started again."""
-        self._set_available(False, "what the operator found in Redis could not be read; see the operator's log")
+        self._spoilt("what the operator found in Redis could not be read; see the operator's log")
+
+    def _spoilt(self, problem: str) -> None:
+        self._unreadable = problem
+        self._set_available(False, problem)
+
+    def _answered(self) -> None:
+        self._set_available(not self._unreadable, self._unreadable)
 
     def _set_available(self, available: bool, problem: str) -> None:
         before, self.available, self.problem = self.available, available, problem
@@ -182,7 +191,7 @@ class EnvironmentLink:
                     self._set_available(False, str(error))
                     await asyncio.sleep(_PAUSE)
                     continue
-                self._set_available(True, "")
+                self._answered()
                 if hints.lost:
                     self.lost_at = time.monotonic()
                     log.warning("Redis holds other data than before", extra={"environment": str(self.key)})
@@ -212,9 +221,14 @@ class EnvironmentLink:
             for image in self.images:
                 found |= await self.queue.types(image)
             workers = (await self.queue.stats()).workers
-        except QueueError as error:
+        except QueueUnavailable as error:
             self._set_available(False, str(error))
             return
+        except (QueueError, ValueError) as error:
+            self._spoilt(f"what is known about workers and queues cannot be read: {error}")
+            return
+        self._unreadable = ""
+        self._answered()
         types = {name: known for name, told in found.items() if (known := read_type(name, told))}
         if types and self.types_since is None:
             self.types_since = time.monotonic()

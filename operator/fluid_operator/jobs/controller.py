@@ -162,6 +162,8 @@ class JobsController:
         for key, view in self.informer.items():
             if key.namespace == namespace and not view.settled:
                 self.queue.add(key)
+        for key in self._orphans.keys(namespace):
+            self.queue.add(key)
 
     def _relisted(self, _: Mapping[ObjectKey, JobView]) -> None:
         for link in self._registry:

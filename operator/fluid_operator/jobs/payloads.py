@@ -37,9 +37,9 @@ def check_size(payload: Mapping[str, Any], limit: int, field: str) -> None:
     """The schema of the kind cannot limit the size of a free object, so it is checked here. Raises a Problem."""
     try:
         size = len(orjson.dumps(payload))
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError, RecursionError):
         # Without the cause: its text may quote a value.
-        raise ending(Reason.INVALID_PAYLOAD, f"{field}: cannot be written as JSON") from error.with_traceback(None)
+        raise ending(Reason.INVALID_PAYLOAD, f"{field}: cannot be written as JSON") from None
     if size > limit:
         message = f"{field}: {size} bytes of JSON, at most {limit}: pass a reference to the data instead"
         raise ending(Reason.INVALID_PAYLOAD, message)
@@ -49,7 +49,7 @@ def check_payload(payload: Mapping[str, Any], known: KnownType, *, secret: bool)
     """Hold a payload against the processor's schema. Raises a Problem naming the fields; with `secret` nothing of
     the payload is
     repeated but field names that the schema knows."""
-    schema = orjson.dumps(known.schema)
+    schema = _written(known.schema)
     hidden = secret or known.settings.sensitive_payload or _SENSITIVE in schema
     errors = list(_validator(schema, hidden).iter_errors(payload))
     if not errors:
@@ -58,6 +58,14 @@ def check_payload(payload: Mapping[str, Any], known: KnownType, *, secret: bool)
     if len(errors) > _SHOWN:
         told.append(f"and {len(errors) - _SHOWN} more")
     raise ending(Reason.INVALID_PAYLOAD, "; ".join(told))
+
+
+def _written(schema: Mapping[str, Any]) -> bytes:
+    """The schema as JSON. Raises a Problem for one that is nested too deeply to be written, though it could be read."""
+    try:
+        return orjson.dumps(schema)
+    except TypeError as error:
+        raise _unusable() from error
 
 
 @lru_cache(maxsize=512)

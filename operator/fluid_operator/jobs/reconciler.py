@@ -32,7 +32,7 @@ from fluid_operator.kube.client import Kube
 from fluid_operator.kube.errors import Conflict
 from fluid_operator.kube.keys import ObjectKey
 from fluid_operator.kube.workqueue import Again
-from fluid_queue import JobRecord, NewJob, QueueFull, QueueUnavailable
+from fluid_queue import JobRecord, NewJob, QueueError, QueueFull, QueueUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -110,12 +110,12 @@ class Reconciler:
             return None
         wanted = target(view, view.spec)
         if wanted.known and view.terminal:
-            await self._writer.touch(key, view, wanted)
+            await self._writer.touch(key, view, wanted, now=_now())
             return None
         if not wanted.known:
             view = await self._with_spec(key, view)
         bound = view.environment if wanted.known and view.job_id else ""
-        name = bound or self._registry.choose(key.namespace, _wish(view))
+        name = bound or await self._place(key, view, wanted)
         link = self._registry.get(ObjectKey(key.namespace, name)) if name else None
         if link is None:
             return await self._without_link(key, view, wanted, bound)
@@ -127,6 +127,17 @@ class Reconciler:
                 await self._refuse(key, view, wanted, problem)
             return None
         return await self._follow(key, view, wanted, link)
+
+    async def _place(self, key: ObjectKey, view: JobView, wanted: Target) -> str | None:
+        """The environment for a run that the status does not bind: the one that it is in all the same, because the
+        object came to name another before that could be told, else the one that the object chooses."""
+        chosen = self._registry.choose(key.namespace, _wish(view))
+        others = [link for link in self._registry if link.key.namespace == key.namespace and link.key.name != chosen]
+        for link in others:
+            record = await _ask(link, wanted.job_id(view.uid))
+            if record is not None and (not record.ended or record.hash == wanted.hash):
+                return link.key.name
+        return chosen
 
     async def _without_link(self, key: ObjectKey, view: JobView, wanted: Target, bound: str) -> Again | None:
         """No environment that could be asked: the reason stands in the status, and the registry wakes us when there
@@ -335,6 +346,14 @@ class Reconciler:
         if digest(told) != view.digest:
             await self._writer.write(key, view, told)
             self._pacing.written(key, told["phase"], self._clock())
+
+
+async def _ask(link: EnvironmentLink, job_id: str) -> JobRecord | None:
+    """The record in an environment that the object does not name; whether it can be asked is no matter of the job's."""
+    try:
+        return await link.inspect(job_id) if link.available else None
+    except QueueError:
+        return None
 
 
 def _seed(view: JobView) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from fluid_operator.api.fields import format_time
 from fluid_operator.api.fluidjob_status import ATTEMPT_HISTORY_LIMIT, Phase
 from fluid_operator.jobs.problems import Problem
 from fluid_operator.jobs.runs import Target
-from fluid_operator.jobs.view import JobView
+from fluid_operator.jobs.view import MAX_DEPTH, JobView, deeper_than
 from fluid_queue import Attempt, JobRecord
 
 RESULT_LIMIT = 4096
@@ -111,7 +111,7 @@ def without_record(view: JobView, wanted: Target, state: State, now: datetime) -
     if bound:
         status |= {"run": view.run, "specHash": view.spec_hash, "jobId": view.job_id, "environment": view.environment}
         _add(status, "attempts", view.attempts)
-    elif ended or view.run:
+    elif ended or view.run or wanted.run > 1:
         # The very first run gets its number only when something happens to it: an object without one may be a
         # re-created one.
         status |= {"run": wanted.run, "specHash": wanted.hash}
@@ -170,26 +170,51 @@ def conditions(view: JobView, state: State, generation: int, now: datetime) -> l
         wanted.append((ConditionType.SUSPENDED, True, state.reason, state.message))
     else:
         wanted.append((ConditionType.RECONCILING, True, state.reason, state.message))
-    if view.unsupported:
-        reason = Reason.NOT_YET_SUPPORTED.value
-        wanted.append((ConditionType.NOT_YET_SUPPORTED, True, reason, "; ".join(view.unsupported)))
-    stamp = format_time(now)
     found: list[Json] = []
     for kind, holds, reason, message in wanted:
         status = "True" if holds else "False"
         old = before.get(kind.value)
-        since = old[1] if old and old[0] == status else stamp
         found.append(
             {
                 "type": kind.value,
                 "status": status,
                 "observedGeneration": max(generation, 0),
-                "lastTransitionTime": since,
+                "lastTransitionTime": old[1] if old and old[0] == status else format_time(now),
                 "reason": reason,
                 "message": cut(message),
             }
         )
-    return found
+    since = before.get(ConditionType.NOT_YET_SUPPORTED.value, ("", format_time(now)))[1]
+    return found + _without_effect(view, generation, since)
+
+
+def touched(before: Mapping[str, Any], view: JobView, wanted: Target, *, now: datetime) -> Json:
+    """The status of an ended run whose object has another generation or request by now, which start no new run."""
+    kind = ConditionType.NOT_YET_SUPPORTED.value
+    old = before.get("conditions") or []
+    since = next((each["lastTransitionTime"] for each in old if each["type"] == kind), format_time(now))
+    kept = [{**each, "observedGeneration": view.generation} for each in old if each["type"] != kind]
+    status = {**before, "observedGeneration": view.generation}
+    status["conditions"] = kept + _without_effect(view, view.generation, since)
+    if wanted.request:
+        status["lastHandledRequest"] = wanted.request.text
+    return status
+
+
+def _without_effect(view: JobView, generation: int, since: str) -> list[Json]:
+    """The condition that names what the object asks for in vain; none when there is nothing such."""
+    if not view.unsupported:
+        return []
+    return [
+        {
+            "type": ConditionType.NOT_YET_SUPPORTED.value,
+            "status": "True",
+            "observedGeneration": max(generation, 0),
+            "lastTransitionTime": since,
+            "reason": Reason.NOT_YET_SUPPORTED.value,
+            "message": cut("; ".join(view.unsupported)),
+        }
+    ]
 
 
 def history(record: JobRecord) -> list[Json]:
@@ -253,11 +278,16 @@ def _times(record: JobRecord) -> Json:
 
 
 def _result(record: JobRecord) -> Json:
+    """The result, unless it is one that a status cannot show: the end of a job must be told all the same."""
     if record.result is None:
         return {}
     if len(record.result) > RESULT_LIMIT:
         return {"resultTruncated": True}
-    return {"result": orjson.loads(record.result)}
+    try:
+        result = orjson.loads(record.result)
+    except orjson.JSONDecodeError:
+        return {"resultTruncated": True}
+    return {"resultTruncated": True} if deeper_than(result, MAX_DEPTH) else {"result": result}
 
 
 def _handled(view: JobView, wanted: Target, phase: Phase) -> str:

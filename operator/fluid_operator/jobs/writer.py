@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
+from fluid_operator.jobs import status
 from fluid_operator.jobs.runs import Target
 from fluid_operator.jobs.view import JobView, project
 from fluid_operator.kube.client import JSON_PATCH, Json, Kube
@@ -41,15 +43,15 @@ class StatusWriter:
         self._observe = observe
         self._written = written
 
-    async def write(self, key: ObjectKey, view: JobView, status: Mapping[str, Any]) -> JobView:
+    async def write(self, key: ObjectKey, view: JobView, body: Mapping[str, Any]) -> JobView:
         """Replace the status of exactly this version. Raises Conflict when the object is another by now, NotLeader,
         or a KubeError."""
-        if view.terminal and status.get("run") == view.run and status["phase"] != view.phase:
-            raise AssertionError(f"{key}: {view.phase} of run {view.run} never becomes {status['phase']}")
+        if view.terminal and body.get("run") == view.run and body["phase"] != view.phase:
+            raise AssertionError(f"{key}: {view.phase} of run {view.run} never becomes {body['phase']}")
         patch = [
             {"op": "test", "path": "/metadata/uid", "value": view.uid},
             {"op": "replace", "path": "/metadata/resourceVersion", "value": view.resource_version},
-            {"op": "add", "path": "/status", "value": status},
+            {"op": "add", "path": "/status", "value": body},
         ]
         try:
             answer = await self._send(key, patch)
@@ -58,10 +60,10 @@ class StatusWriter:
                 raise Conflict(409, "Conflict", error.message, error.path) from error
             # Something that a worker chose does not fit this CRD. The end of a job must be told all the same.
             log.error("The API server refuses a status, will leave out what workers chose.", extra=_facts(key, error))
-            lean = {name: value for name, value in status.items() if name not in _CHOSEN_BY_WORKERS}
+            lean = {name: value for name, value in body.items() if name not in _CHOSEN_BY_WORKERS}
             answer = await self._send(key, [*patch[:2], {"op": "add", "path": "/status", "value": lean}])
         self._observe(answer)
-        self._written(status["phase"])
+        self._written(body["phase"])
         return project(answer)
 
     async def _send(self, key: ObjectKey, patch: Any) -> Json:
@@ -69,17 +71,10 @@ class StatusWriter:
             FLUID_JOBS, key, patch, subresource="status", content_type=JSON_PATCH, wait_if_throttled=True
         )
 
-    async def touch(self, key: ObjectKey, view: JobView, wanted: Target) -> None:
+    async def touch(self, key: ObjectKey, view: JobView, wanted: Target, *, now: datetime) -> None:
         """Say on a finished object that its new generation and request were seen, and changed nothing."""
         raw = await self._same(key, view)
-        status = dict(raw["status"])
-        status["observedGeneration"] = view.generation
-        status["conditions"] = [
-            {**condition, "observedGeneration": view.generation} for condition in status.get("conditions", [])
-        ]
-        if wanted.request:
-            status["lastHandledRequest"] = wanted.request.text
-        await self.write(key, view, status)
+        await self.write(key, view, status.touched(raw["status"], view, wanted, now=now))
 
     async def read_spec(self, key: ObjectKey, view: JobView) -> Mapping[str, Any]:
         """The raw spec of exactly this version. Raises Conflict when the object is another by now."""

@@ -3,6 +3,8 @@
 import json
 import time
 
+import pytest
+
 from support.stages import Stage, work
 from support.waiting import until
 
@@ -16,6 +18,11 @@ def jobs_in_redis(stage: Stage) -> list[str]:
         if stage.redis.cli("--raw", "HGET", key, "state").strip() in ("waiting", "delayed", "active")
     ]
     return [key.rpartition("job:")[2] for key in alive]
+
+
+def unacknowledged(stage: Stage) -> list[str]:
+    """Ids of the jobs whose end nobody has confirmed."""
+    return stage.redis.cli("--raw", "ZRANGE", f"{{fluid:{stage.key_prefix}}}:unacknowledged", "0", "-1").split()
 
 
 def test_a_deleted_job_that_waits_leaves_the_queue(bare: Stage):
@@ -74,6 +81,84 @@ def test_a_change_while_the_job_waits_replaces_it(bare: Stage):
     assert [start.value for start in bare.starts()] == ["second"]
 
 
+@pytest.mark.parametrize(
+    ("name", "change", "phase"),
+    [
+        ("cancelled", work("x", value="new").spec(cancelled=True), "Cancelled"),
+        ("misfit", work("x", colour="red"), "Failed"),
+        ("held", work("x", value="new").spec(suspend=True), "Suspended"),
+        ("unknown", work("x", value="new").type("no-such-type"), "Pending"),
+    ],
+    ids=["cancelled", "with a payload that does not fit", "suspended", "of an unknown type"],
+)
+def test_a_waiting_job_never_runs_the_spec_that_it_no_longer_has(bare: Stage, name, change, phase):
+    bare.environment()
+    bare.worker(FLUID_QUEUES="elsewhere")
+    bare.operator().leading()
+    bare.apply(work(name, value="old"))
+    bare.reaches(name, "Queued")
+    bare.apply(change.metadata(name=name))
+    bare.reaches(name, phase)
+    until(lambda: bare.status(name)["observedGeneration"] == 2, 20, "the change is observed")
+    assert jobs_in_redis(bare) == []
+    bare.worker()
+    bare.apply(work("witness", value="witness"))
+    bare.reaches("witness", "Succeeded")
+    assert [start.value for start in bare.starts()] == ["witness"]
+    assert bare.status(name)["phase"] == phase
+
+
+def test_a_job_that_was_held_with_a_new_spec_runs_that_one_when_it_is_released(bare: Stage):
+    bare.environment()
+    bare.worker(FLUID_QUEUES="elsewhere")
+    bare.operator().leading()
+    bare.apply(work("held", value="old"))
+    bare.reaches("held", "Queued")
+    bare.apply(work("held", value="new").spec(suspend=True))
+    bare.reaches("held", "Suspended")
+    bare.worker()
+    bare.apply(work("held", value="new").spec(suspend=False))
+    bare.reaches("held", "Succeeded")
+    assert [start.value for start in bare.starts()] == ["new"]
+
+
+def test_a_job_that_is_held_before_its_status_was_written_runs_when_it_is_released(bare: Stage):
+    """With a long hold nothing but the queue knows that there was a first run, and that it was taken out."""
+    bare.environment()
+    bare.worker(FLUID_QUEUES="elsewhere")
+    bare.operator(FLUID_STATUS_HOLD_SECONDS="10").leading()
+    bare.apply(work("hasty"))
+    until(lambda: jobs_in_redis(bare), 20, "the job is in the queue")
+    bare.apply(work("hasty").spec(suspend=True))
+    bare.reaches("hasty", "Suspended")
+    assert jobs_in_redis(bare) == []
+    bare.worker()
+    bare.apply(work("hasty").spec(suspend=False))
+    bare.reaches("hasty", "Succeeded")
+    assert len(bare.starts()) == 1
+
+
+def test_priority_and_start_of_a_waiting_job_can_be_changed_and_nothing_else_moves_it(bare: Stage):
+    bare.environment()
+    bare.worker(FLUID_QUEUES="elsewhere")
+    bare.operator().leading()
+    later = "2099-01-01T07:00:00Z"
+    for name in ("first", "second", "third", "early"):
+        bare.apply(work(name, value=name).spec(startAfter=later if name == "early" else None))
+        bare.reaches(name, "Queued", "Scheduled")
+    bare.apply(
+        work("first", value="first").spec(ttlSecondsAfterFinished=9, tags={"user": "u1"}),
+        work("third", value="third").spec(priority=10),
+        work("early", value="early").spec(startAfter="2020-01-01T07:00:00Z", priority=5),
+    )
+    for name in ("first", "third", "early"):
+        until(lambda name=name: bare.status(name)["observedGeneration"] == 2, 20, f"the change of {name} is observed")
+    bare.worker(FLUID_CONCURRENCY="1")
+    assert bare.all_end(4) == {"Succeeded": 4}
+    assert [start.value for start in bare.starts()] == ["third", "early", "first", "second"]
+    assert {job["status"]["run"] for job in bare.jobs().values()} == {1}
+
+
 def test_a_change_while_the_job_runs_makes_the_next_run(stage: Stage):
     stage.apply(work("changing", seconds=2, value="first"))
     stage.reaches("changing", "Running")
@@ -106,6 +191,24 @@ def test_a_user_who_deletes_and_applies_again_gets_another_run(stage: Stage):
         stage.reaches("again", "Succeeded")
         stage.kubectl("delete", "fj", "again")
     assert len(stage.starts()) == 2
+
+
+def test_the_record_of_an_older_run_is_acknowledged_although_the_object_has_gone_on(stage: Stage):
+    """A crash after the first end was written, and before it was acknowledged."""
+    stage.apply(work("again"))
+    first = stage.reaches("again", "Succeeded")["jobId"]
+    stage.kubectl("annotate", "fj", "again", "jobs.fluidcalendar.com/request=retry@2026-12-01T07:00:00Z")
+    stage.reaches("again", "Succeeded", run=2)
+    prefix = f"{{fluid:{stage.key_prefix}}}:"
+    until(lambda: not unacknowledged(stage), 20, "both runs are acknowledged")
+    stage._operators[0].process.kill()
+    stage.redis.cli("ZADD", f"{prefix}unacknowledged", "1", first)
+    stage.redis.cli("PERSIST", f"{prefix}job:{first}")
+    stage.redis.cli("HDEL", f"{prefix}job:{first}", "acked")
+    stage.operator()
+    until(lambda: not unacknowledged(stage), 20, "the older run is acknowledged")
+    assert int(stage.redis.cli("PTTL", f"{prefix}job:{first}")) > 0
+    assert stage.status("again")["run"] == 2
 
 
 def test_a_job_that_starts_at_once_and_succeeds_costs_at_most_two_status_writes(stage: Stage):
