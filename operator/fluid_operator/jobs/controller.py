@@ -197,9 +197,10 @@ class JobsController:
             return
         key, uid, run = found
         view = self.informer.get(key)
-        if view is None or view.uid != uid or (run < view.run and not record.ended):
+        over = view is not None and (run < view.run or (run == view.run and view.terminal))
+        if view is None or view.uid != uid or (over and not record.ended):
             self._orphan(key, Orphan(record.id, uid, link.key.name))
-        elif record.ended and (run < view.run or (run == view.run and view.terminal)):
+        elif over:
             await link.acknowledge(record.id)
         elif not view.settled:
             self.queue.add(key)

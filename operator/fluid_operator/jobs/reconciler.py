@@ -142,7 +142,8 @@ class Reconciler:
     async def _without_link(self, key: ObjectKey, view: JobView, wanted: Target, bound: str) -> Again | None:
         """No environment that could be asked: the reason stands in the status, and the registry wakes us when there
         is one."""
-        if not bound and asks_to_cancel(view, wanted):
+        if asks_to_cancel(view, wanted) and bound not in self._registry.names(key.namespace):
+            # A job in the Redis of an environment that is gone: should that come back, the resync cancels it there.
             return await self._end(key, view, status.cancelled_before(view, wanted, now=_now()))
         await self._refuse(key, view, wanted, self._no_environment(key, bound or _wish(view)))
         return None

@@ -86,8 +86,10 @@ def held(view: JobView, wanted: Target, *, now: datetime) -> Json:
 
 
 def cancelled_before(view: JobView, wanted: Target, *, now: datetime) -> Json:
-    """The status of a run that was cancelled before it was enqueued."""
-    state = State(Phase.CANCELLED, Reason.CANCELLED.value, "cancelled before it was enqueued")
+    """The status of a run that was cancelled before it was enqueued, or whose queue is gone for good."""
+    gone = wanted.known and view.job_id
+    message = "cancelled after its environment was deleted" if gone else "cancelled before it was enqueued"
+    state = State(Phase.CANCELLED, Reason.CANCELLED.value, message)
     return without_record(view, wanted, state, now)
 
 
@@ -116,7 +118,7 @@ def without_record(view: JobView, wanted: Target, state: State, now: datetime) -
         # re-created one.
         status |= {"run": wanted.run, "specHash": wanted.hash}
     if ended:
-        status |= {"completionTime": format_time(now), "attempts": 0}
+        status |= {"completionTime": format_time(now), "attempts": view.attempts if wanted.run == view.run else 0}
         if state.phase is Phase.FAILED:
             status["error"] = {"type": state.reason, "message": cut(state.message, LONG)}
     _add(status, "lastHandledRequest", _handled(view, wanted, state.phase))

@@ -79,6 +79,27 @@ def test_jobs_whose_environment_is_deleted_go_on_when_it_is_back(bare: Stage):
     assert len(bare.starts()) == 2
 
 
+def test_a_job_can_be_cancelled_after_its_environment_was_deleted_and_stays_so(bare: Stage):
+    bare.environment()
+    bare.worker(FLUID_QUEUES="work")
+    bare.operator().leading()
+    bare.apply(idle("left"))
+    bare.reaches("left", "Queued")
+    bare.kubectl("delete", "fe", "default")
+    bare.reason("left", "EnvironmentNotFound")
+    bare.kubectl("patch", "fj", "left", "--type=merge", "-p", '{"spec":{"cancelled":true}}')
+    bare.reaches("left", "Cancelled")
+    bare.environment()
+    worker_of(bare, "default", IDLE)
+    bare.apply(work("witness"))
+    bare.reaches("witness", "Succeeded")
+    until(
+        lambda: bare.redis.cli("EXISTS", f"{{fluid:{bare.key_prefix}}}:waiting:{IDLE}").strip() == "0", 20, "it is out"
+    )
+    assert [start.job_id for start in bare.starts()] == [bare.status("witness")["jobId"]]
+    assert bare.status("left")["phase"] == "Cancelled"
+
+
 def test_a_retry_and_a_changed_spec_wait_for_a_redis_that_is_away(own_stage: Stage):
     stage = own_stage
     stage.apply(work("retried"), work("changed", value="old"))
