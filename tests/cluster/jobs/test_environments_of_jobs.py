@@ -89,13 +89,13 @@ def test_a_job_can_be_cancelled_after_its_environment_was_deleted_and_stays_so(b
     bare.reason("left", "EnvironmentNotFound")
     bare.kubectl("patch", "fj", "left", "--type=merge", "-p", '{"spec":{"cancelled":true}}')
     bare.reaches("left", "Cancelled")
+    waiting = f"{{fluid:{bare.key_prefix}}}:waiting:{IDLE}"
+    assert bare.redis.cli("EXISTS", waiting).strip() == "1"
     bare.environment()
+    until(lambda: bare.redis.cli("EXISTS", waiting).strip() == "0", 20, "the job has left the queue")
     worker_of(bare, "default", IDLE)
     bare.apply(work("witness"))
     bare.reaches("witness", "Succeeded")
-    until(
-        lambda: bare.redis.cli("EXISTS", f"{{fluid:{bare.key_prefix}}}:waiting:{IDLE}").strip() == "0", 20, "it is out"
-    )
     assert [start.job_id for start in bare.starts()] == [bare.status("witness")["jobId"]]
     assert bare.status("left")["phase"] == "Cancelled"
 

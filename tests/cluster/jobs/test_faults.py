@@ -37,7 +37,10 @@ def test_what_ended_while_no_operator_looked_is_written_when_one_does(stage: Sta
     stage.apply(*(work(f"job-{n}", seconds=2) for n in range(10)))
     stage.started(10)
     stage._operators[0].process.kill()
-    time.sleep(3)  # they end meanwhile
+    counters = f"{{fluid:{stage.key_prefix}}}:counters"
+    until(
+        lambda: stage.redis.cli("HGET", counters, "work:completed").strip() == "10", 20, "ten jobs have ended in Redis"
+    )
     stage.operator()
     assert stage.all_end(10) == {"Succeeded": 10}
     assert_each_ran_once(stage, 10)
