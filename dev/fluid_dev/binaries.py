@@ -57,4 +57,5 @@ def _on_path(tool: Tool) -> Path | None:
         ).stdout
     except (OSError, subprocess.SubprocessError):
         return None
-    return Path(found) if tool.is_like(answer) else None
+    # The real file: what is found may be a link of a demo's own, which goes with the demo.
+    return Path(found).resolve() if tool.is_like(answer) else None

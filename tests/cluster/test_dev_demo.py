@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,16 @@ def test_a_second_up_keeps_what_runs_and_restarts_what_died(demo):
     assert all(identity.alive for identity in second.values())
     # The controller manager is restarted with the CRDs in any case.
     assert {name for name in first if first[name] != second[name]} == {"worker", "redis", "kube-controller-manager"}
+
+
+def test_a_second_up_works_with_the_path_that_the_first_one_advised(demo, monkeypatch):
+    demo.up()
+    advised = demo.state / "bin"
+    monkeypatch.setenv("PATH", f"{advised}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("KUBECONFIG", str(demo.kubeconfig))
+    demo.up()
+    version = subprocess.run([advised / "kubectl", "version", "--client"], capture_output=True, text=True, check=True)
+    assert "Client Version" in version.stdout
 
 
 def test_down_leaves_no_process_and_no_folder_and_may_be_repeated(demo):
