@@ -118,6 +118,8 @@ def mask_error(error: Exception, masker: Masker) -> Exception:
         return RetryLater(masked, after=error.after)
     if isinstance(error, RateLimited):
         return RateLimited(masked, after=error.after, scope=error.scope)
+    if isinstance(error, Postponed):
+        return Postponed(masked, after=error.after)
     # The class name is all that the queue takes from any other error; failure policies match on it.
     name = str(getattr(error, "type", None) or type(error).__name__)
     namesake: type[Exception] = type(name, (Exception,), {})

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
@@ -306,8 +306,10 @@ class Queue:
             translated = translate(error)
             if isinstance(translated, QueueUnavailable):
                 # One dead connection means that the idle ones are dead too: without this, each would fail one command.
-                await self._redis.connection_pool.disconnect(inuse_connections=False)
-                await self._unhurried.connection_pool.disconnect(inuse_connections=False)
+                for redis in (self._redis, self._unhurried):
+                    # Closing a dead TLS connection may fail in its turn, and says nothing new.
+                    with suppress(RedisError, OSError):
+                        await redis.connection_pool.disconnect(inuse_connections=False)
             raise translated from error
 
 

@@ -15,7 +15,6 @@ forgotten.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 import time
@@ -128,6 +127,15 @@ class _Silent:
     def job_finished(self, job: ActiveJob, outcome: str, seconds: float) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Successor:
+    """A claimed job that has to wait; `now` is the server's clock, in ms, at our moment `at`."""
+
+    claimed: ClaimedJob
+    now: int
+    at: float
+
+
 @dataclass(slots=True)
 class _Attempt:
     """One attempt that runs here: its job, its task, and its alarm at the deadline."""
@@ -137,13 +145,13 @@ class _Attempt:
     claimed_at: int
     task: asyncio.Task[Ending | None] | None = None
     alarm: asyncio.TimerHandle | None = None
-    successor: tuple[ClaimedJob, int] | None = None
+    successor: _Successor | None = None
     """The same job, claimed here again after its lease was lost; it starts when this attempt has really ended."""
 
     @property
     def now(self) -> int:
         """The server's clock, in ms, as far as ours tells."""
-        return self.claimed_at + round((time.monotonic() - self.started) * 1000)
+        return self.claimed_at + _ms_since(self.started)
 
 
 class Consumer:
@@ -172,7 +180,6 @@ class Consumer:
         self._attempts: dict[str, _Attempt] = {}
         self._changed = asyncio.Event()
         """An attempt has ended, or the drain has begun."""
-        self._renewed = asyncio.Event()
         self._draining = asyncio.Event()
         self._grace_ends: asyncio.TimerHandle | None = None
         self._waker = Waker(queue.url, queue.keys.key(f"wake:{selector(queues)}"))
@@ -209,28 +216,45 @@ class Consumer:
         self._finisher.held = self._renewal.held
         self._renewal.start()
         finishing = asyncio.create_task(self._finisher.run(), name="fluid-finish")
-        claiming = asyncio.create_task(self._claim_until_drained(), name="fluid-claim")
+        working = asyncio.create_task(self._work(), name="fluid-work")
+        watching = asyncio.create_task(self._watch_renewal(), name="fluid-watch")
+        parts: list[asyncio.Task[None]] = [working, finishing, watching]
         try:
-            await asyncio.wait([finishing, claiming], return_when=asyncio.FIRST_COMPLETED)
-            if finishing.done():
-                finishing.result()
-            await claiming
-            await self._all_ended()
+            ended, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            for part in ended:
+                part.result()
         finally:
-            for task in (finishing, claiming, *(each.task for each in self._attempts.values() if each.task)):
-                task.cancel()
+            self._draining.set()  # nothing starts any more
+            await self._cancel_all(parts)
             if self._grace_ends:
                 self._grace_ends.cancel()
             await asyncio.to_thread(self._renewal.stop)
             await self._waker.aclose()
+
+    async def _work(self) -> None:
+        await self._claim_until_drained()
+        await self._all_ended()
+
+    async def _watch_renewal(self) -> None:
+        """Leases that nobody renews run out, and their jobs run twice: better to end."""
+        while self._renewal.is_alive():  # noqa: ASYNC110 - the end of a thread sets no event
+            await asyncio.sleep(1.0)
+        raise RuntimeError("the thread that renews leases has ended")
+
+    async def _cancel_all(self, parts: Sequence[asyncio.Task[None]]) -> None:
+        tasks = [*parts, *(each.task for each in self._attempts.values() if each.task)]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=_PAUSE[1])
 
     # -- claiming -----------------------------------------------------------------------------------------------------
 
     async def _claim_until_drained(self) -> None:
         pause = _PAUSE[0]
         while not self._draining.is_set():
-            if not self._renewal.is_alive():
-                raise RuntimeError("the thread that renews leases has ended")
+            if not self._fresh():
+                await self._waker.pause(_PAUSE[0])
+                continue
             free = self._concurrency - self.running
             if free <= 0:
                 await self._wait_for_a_slot()
@@ -242,7 +266,6 @@ class Consumer:
             except QueueError as error:
                 log.warning("no jobs can be claimed, trying again", extra={"error": str(error), "pause": pause})
                 await self._waker.pause(pause)
-                await self._wait_for_renewal()
                 pause = min(pause * 2, _PAUSE[1])
                 continue
             pause = _PAUSE[0]
@@ -260,12 +283,11 @@ class Consumer:
         if self.running >= self._concurrency and not self._draining.is_set():
             await self._changed.wait()
 
-    async def _wait_for_renewal(self) -> None:
-        """After an outage, keep what is held before claiming: a claim would take these very jobs back, for anybody."""
-        self._renewed.clear()
-        if self._renewal.held and not self._draining.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._renewed.wait(), self._lease_seconds / 3)
+    def _fresh(self) -> bool:
+        """Whether what is held was renewed lately. After an outage that comes first: a claim takes back leases that
+        ran out,
+        our own among them, and the very jobs that run here would start again."""
+        return not self._renewal.held or time.monotonic() - self._renewal.renewed_at < self._lease_seconds * 2 / 3
 
     async def _hand_marker_on(self, *, always: bool) -> None:
         if await self._waker.rest() or always:
@@ -278,11 +300,11 @@ class Consumer:
         """Hold a claimed job, and start it unless an earlier attempt of it still runs here."""
         self._renewal.held[claimed.id] = claimed.epoch
         earlier = self._attempts.get(claimed.id)
-        if self._draining.is_set():
-            self._finisher.add(claimed.id, claimed.epoch, Ending("released", "Released"))
-        elif earlier is not None:
-            earlier.successor = (claimed, now)
+        if earlier is not None:
+            earlier.successor = _Successor(claimed, now, time.monotonic())
             self._interrupt(claimed.id, earlier.job.epoch, "lost")
+        elif self._draining.is_set():
+            self._finisher.add(claimed.id, claimed.epoch, Ending("released", "Released"))
         else:
             self._start(claimed, now)
 
@@ -333,13 +355,15 @@ class Consumer:
             attempt.job.stop_reason = reason
 
     def _renewal_answered(self, lost: Sequence[Lease], stopping: Sequence[Lease]) -> None:
-        self._renewed.set()
         for job_id, epoch in lost:
             # Its ending may be on its way to Redis: then it is not lost but done.
             attempt = self._attempts.get(job_id)
             if attempt is not None and attempt.job.epoch == epoch:
                 log.warning("a lease was lost; another worker may run the job", extra={"job": job_id})
                 self._interrupt(job_id, epoch, "lost")
+            elif attempt is not None and attempt.successor and attempt.successor.claimed.epoch == epoch:
+                attempt.successor = None
+                self._let_go(job_id, epoch)
         for job_id, epoch in stopping:
             self._interrupt(job_id, epoch, "cancel")
 
@@ -352,19 +376,26 @@ class Consumer:
     def _ended(self, attempt: _Attempt, task: asyncio.Task[Ending | None]) -> None:
         """The attempt has really ended; whatever was waiting for that goes on."""
         job = attempt.job
-        ending = self._ending_of(attempt, task)
         if attempt.alarm:
             attempt.alarm.cancel()
         del self._attempts[job.id]
-        if ending is not None:
-            self._finisher.add(job.id, job.epoch, ending)
-        elif self._renewal.held.get(job.id) == job.epoch:
-            del self._renewal.held[job.id]
-        seconds = time.monotonic() - attempt.started
-        self._observer.job_finished(job, ending.outcome if ending else "lost", seconds)
-        if attempt.successor:
-            self._take(*attempt.successor)
-        self._changed.set()
+        try:
+            ending = self._ending_of(attempt, task)
+            if ending is not None:
+                self._finisher.add(job.id, job.epoch, ending)
+            else:
+                self._let_go(job.id, job.epoch)
+            seconds = time.monotonic() - attempt.started
+            self._observer.job_finished(job, ending.outcome if ending else "lost", seconds)
+        finally:
+            if waited := attempt.successor:
+                self._take(waited.claimed, waited.now + _ms_since(waited.at))
+            self._changed.set()
+
+    def _let_go(self, job_id: str, epoch: int) -> None:
+        """Renew this lease no more."""
+        if self._renewal.held.get(job_id) == epoch:
+            del self._renewal.held[job_id]
 
     def _ending_of(self, attempt: _Attempt, task: asyncio.Task[Ending | None]) -> Ending | None:
         if task.cancelled():
@@ -381,3 +412,7 @@ class Consumer:
             self._changed.clear()
             await self._changed.wait()
         await self._finisher.flush(self._lease_seconds)
+
+
+def _ms_since(moment: float) -> int:
+    return round((time.monotonic() - moment) * 1000)

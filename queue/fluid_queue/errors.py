@@ -74,7 +74,7 @@ class ProcessorError(Exception):
     """What a handler may raise to say more than "it failed"."""
 
 
-def _seconds(after: float) -> float:
+def seconds_of(after: float) -> float:
     """A wait as a number, also where it was copied from a header as text. Raises ValueError, which fails the attempt
     like any other."""
     seconds = float(after)
@@ -98,7 +98,7 @@ class RetryLater(ProcessorError):
 
     def __init__(self, message: str = "", *, after: float) -> None:
         super().__init__(message or f"asked to be tried again in {after} s")
-        self.after = _seconds(after)
+        self.after = seconds_of(after)
 
 
 class Postponed(ProcessorError):
@@ -106,7 +106,7 @@ class Postponed(ProcessorError):
 
     def __init__(self, message: str = "", *, after: float) -> None:
         super().__init__(message or f"postponed for {after} s")
-        self.after = _seconds(after)
+        self.after = seconds_of(after)
 
 
 class RateLimited(Postponed):

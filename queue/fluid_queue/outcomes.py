@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import orjson
 
-from fluid_queue.errors import PermanentError, Postponed, RetryLater
+from fluid_queue.errors import PermanentError, Postponed, RetryLater, seconds_of
 from fluid_queue.jobs import MAX_RESULT_BYTES, ClaimedJob
 
 StopReason = Literal["deadline", "cancel", "lost", "drain"]
@@ -84,11 +84,10 @@ def failed(job: ClaimedJob, error: BaseException, now: int, spread: float, *, ty
         {"type": _text(name)[:MAX_TYPE], "message": _text(error)[:MAX_MESSAGE], "attempt": job.attempt}
     )
     if isinstance(error, Postponed):
-        return Ending("postponed", error.__class__.__name__, error.after, error=detail)
+        return Ending("postponed", error.__class__.__name__[:128], seconds_of(error.after), error=detail)
     if isinstance(error, PermanentError):
-        reason = error.reason if WORD.fullmatch(error.reason) else "PermanentError"
-        return Ending("failed", reason, error=detail)
-    wait = error.after if isinstance(error, RetryLater) else job.backoff.wait(job.failures + 1, spread)
+        return Ending("failed", _word(error.reason), error=detail)
+    wait = seconds_of(error.after) if isinstance(error, RetryLater) else job.backoff.wait(job.failures + 1, spread)
     if now >= job.last_moment:
         return Ending("failed", "DeadlineExceeded", error=detail)
     if job.failures >= job.backoff_limit:
@@ -96,6 +95,10 @@ def failed(job: ClaimedJob, error: BaseException, now: int, spread: float, *, ty
     if now + wait * 1000 >= job.last_moment:
         return Ending("failed", "DeadlineExceeded", error=detail)
     return Ending("retry", type_ or "Failed", wait, error=detail)
+
+
+def _word(reason: str) -> str:
+    return reason if WORD.fullmatch(reason) else "PermanentError"
 
 
 def _text(value: object) -> str:

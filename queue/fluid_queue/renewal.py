@@ -42,7 +42,7 @@ class Renewal(threading.Thread):
         super().__init__(name="fluid-renewal", daemon=True)
         self.held: dict[str, int] = {}
         self.renewed_at = time.monotonic()
-        """When the last renewal succeeded."""
+        """When the last successful renewal was sent."""
         self._keys = keys
         self._worker = worker
         self._lease_seconds = lease_seconds
@@ -56,7 +56,7 @@ class Renewal(threading.Thread):
         )
 
     def stop(self) -> None:
-        """End the thread at its next turn, and wake it for that."""
+        """End the thread: wake it for that, and wait until it has ended, a few seconds at most."""
         self._ending.set()
         try:
             control = self._keys.key(f"control:{self._worker}")
@@ -64,16 +64,18 @@ class Renewal(threading.Thread):
             self._redis.expire(control, _MARKER_SECONDS)
         except redis.RedisError:
             log.debug("Redis is away: the renewal thread ends at its next turn")
+        self.join(self._interval + 3)
+        self._redis.close()
 
     def run(self) -> None:
         while not self._ending.is_set():
             try:
                 self._sleep()
-                self._renew()
+                if not self._ending.is_set():
+                    self._renew()
             except (redis.RedisError, OSError) as error:
                 log.warning("leases could not be renewed, trying again", extra={"error": str(error)})
                 self._ending.wait(_PAUSE)
-        self._redis.close()
 
     def _sleep(self) -> None:
         """Until the next renewal is due, or a marker on the control list asks for one now."""
@@ -83,6 +85,7 @@ class Renewal(threading.Thread):
             self._redis.blpop([self._keys.key(f"control:{self._worker}")], timeout=max(wait, 0.01))
 
     def _renew(self) -> None:
+        began = time.monotonic()
         held = self.held.copy()  # in one step: the loop adds and removes meanwhile
         ids = list(held)
         lease = round(self._lease_seconds * 1000)
@@ -92,7 +95,7 @@ class Renewal(threading.Thread):
             pairs = [part for job in ids[start : start + _BATCH] for part in (job, held[job])]
             for found, answer in zip((lost, stopping), self._run(self._worker, lease, *pairs), strict=True):
                 found += [(job.decode(), held[job.decode()]) for job in answer]
-        self.renewed_at = time.monotonic()
+        self.renewed_at = began
         self._answer(lost, stopping)
 
     def _run(self, *arguments: str | int) -> tuple[list[bytes], list[bytes]]:

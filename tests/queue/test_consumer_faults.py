@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from fluid_queue import ActiveJob, Backoff, NewJob, PermanentError, Postponed, Queue, RateLimited, RetryLater
+from fluid_queue import ActiveJob, Backoff, Consumer, NewJob, PermanentError, Postponed, Queue, RateLimited, RetryLater
 from support.queues import all_completed, consuming, ended, job, record, state
 from support.waiting import auntil
 
@@ -192,3 +192,61 @@ async def test_at_maxmemory_a_healthy_job_keeps_its_lease(own_redis, key_prefix)
 def test_a_wait_from_a_header_may_be_text():
     assert RetryLater(after="30").after == 30.0
     assert NewJob(id="a", type="t", backoff=Backoff(delay_seconds=315_360_000)).backoff.delay_seconds == 315_360_000
+
+
+class Sloppy(Postponed):
+    """A subclass that forgets its parent's checks."""
+
+    def __init__(self):
+        self.after = "soon"
+
+
+async def test_an_error_that_hides_its_wait_from_us_still_ends_the_attempt(queue):
+    async with consuming(queue, raises(Sloppy), grace=1):
+        await queue.enqueue([job("odd", backoff_limit=0)])
+        found = await ended(queue, "odd")
+    assert (found.state, found.error["type"]) == ("failed", "ValueError")
+
+
+async def test_after_an_outage_a_full_worker_keeps_what_it_holds_before_it_claims(own_redis, key_prefix):
+    """All slots are in use while Redis is away, and one is freed just when it comes back."""
+    runs: list[str] = []
+    release = asyncio.Event()
+
+    async def held(active: ActiveJob):
+        runs.append(active.id)
+        if active.id == "first":
+            await release.wait()
+        elif active.id == "second":
+            await asyncio.sleep(4)
+
+    async with Queue.from_url(own_redis.url, key_prefix) as queue:
+        await queue.open()
+        await queue.enqueue([job("first"), job("second"), job("third")])
+        async with consuming(queue, held, lease_seconds=1, concurrency=2, grace=5):
+            await auntil(lambda: len(runs) == 2, 10)
+            await asyncio.to_thread(own_redis.stop)
+            await asyncio.sleep(1.5)
+            release.set()
+            await asyncio.sleep(0.05)
+            await asyncio.to_thread(own_redis.start)
+            await auntil(lambda: all_completed(queue, 3), 30, "all jobs after the outage")
+    assert sorted(runs) == ["first", "second", "third"]
+
+
+async def test_the_end_of_the_renewal_thread_ends_the_consumer(queue):
+    """A worker whose leases nobody renews must not go on as if nothing had happened."""
+    started = asyncio.Event()
+
+    async def long(_: ActiveJob):
+        started.set()
+        await asyncio.sleep(60)
+
+    consumer = Consumer(queue, long, worker="w", concurrency=1)
+    task = asyncio.create_task(consumer.run())
+    await queue.enqueue([job("a")])
+    await started.wait()
+    consumer._renewal._ending.set()
+    await queue._redis.rpush(queue.keys.key("control:w"), "1")
+    with pytest.raises(RuntimeError, match="renews leases"):
+        await asyncio.wait_for(task, 20)
