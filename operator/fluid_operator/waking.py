@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from fluid_operator.kube.client import Kube
-from fluid_operator.kube.errors import KubeError
+from fluid_operator.kube.errors import Forbidden, KubeError, NotFound
 from fluid_operator.kube.keys import ObjectKey, Resource
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,11 @@ async def wake_all_for_ever(
         for namespace in namespaces or ("",):
             try:
                 page = await kube.list_page(resource, namespace, limit=0)
+            except (Forbidden, NotFound) as error:
+                # No right there, or no such namespace: nothing to wait for, and no reason to hold up the others.
+                facts = {"resource": resource.plural, "namespace": namespace or "*", "error": str(error)}
+                log.warning("A namespace cannot be listed.", extra={"fields": facts})
+                continue
             except KubeError as error:
                 facts = {"resource": resource.plural, "namespace": namespace or "*", "error": str(error)}
                 log.warning("Objects could not be listed, will try again.", extra={"fields": facts})

@@ -4,7 +4,7 @@ Producers use `Queue.enqueue`; workers hand a handler to `Consumer`; whoever fol
 `HintReader` and `Queue.inspect`.
 """
 
-from fluid_queue.client import KeySpaceInfo, Leader, Queue, QueueStats, Stats
+from fluid_queue.client import WITHDRAWN, KeySpaceInfo, Leader, Queue, QueueStats, Stats
 from fluid_queue.consumer import ActiveJob, Consumer, Handler, Observer
 from fluid_queue.errors import (
     InvalidJob,
@@ -27,6 +27,7 @@ from fluid_queue.retries import BACKOFF_LIMIT, Backoff
 
 __all__ = [
     "BACKOFF_LIMIT",
+    "WITHDRAWN",
     "ActiveJob",
     "Attempt",
     "Backoff",

@@ -33,6 +33,9 @@ COMMAND_TIMEOUT = 5.0
 MAX_STALLED = 3
 """The stall that fails a job: the first is bad luck, the third is the job itself."""
 
+WITHDRAWN = "Withdrawn"
+"""The reason of a job that was taken back by whoever enqueued it, which is no cancel."""
+
 MAX_CLAIM = 1000
 """Jobs that one call claims at most."""
 
@@ -161,6 +164,12 @@ class Queue:
         if not WORD.fullmatch(reason):
             raise InvalidJob("reason", "one word of letters and digits, such as Cancelled")
         return await self._coded("cancel", [leader, reason], ids)
+
+    async def withdraw(self, ids: Sequence[str], *, leader: Leader = "") -> list[str]:
+        """Take back jobs that have not been claimed; their records end with the reason WITHDRAWN. For each:
+        cancelled, active
+        (it runs, and goes on), `finished <state>`, or gone."""
+        return await self._coded("cancel", [leader, WITHDRAWN], ids)
 
     async def acknowledge(self, ids: Sequence[str], *, leader: Leader = "") -> list[str]:
         """The outcomes are written down elsewhere; the records may expire. For each: done, unfinished, or gone."""

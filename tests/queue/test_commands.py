@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fluid_queue import Ending, InvalidJob, LeaderFenced, NewJob, Queue, QueueFull
+from fluid_queue import WITHDRAWN, Ending, InvalidJob, LeaderFenced, NewJob, Queue, QueueFull
 from support.waiting import auntil
 
 
@@ -469,3 +469,12 @@ async def test_at_maxmemory_only_new_jobs_are_refused(own_redis, key_prefix):
         assert [found.id for found in await claim(queue)] == ["d"]
         assert await queue.cancel(["a"], leader=leader) == ["cancelled"]
         assert await queue.acknowledge(["a", "b", "c"], leader=leader) == ["done"] * 3
+
+
+async def test_a_job_is_withdrawn_only_while_nobody_runs_it(queue):
+    await queue.enqueue([job("a"), job("b")])
+    (got,) = await claim(queue, 1)
+    assert await queue.withdraw(["a", "b", "c"]) == ["active", "cancelled", "gone"]
+    assert (await record(queue, "b")).reason == WITHDRAWN
+    assert not (await record(queue, "a")).stopping
+    assert await queue.finish([("a", got.epoch, Ending("completed", "Completed"))]) == ["done"]

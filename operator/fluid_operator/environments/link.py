@@ -97,6 +97,7 @@ class EnvironmentLink:
         self.inspect: Batcher[str, JobRecord | None] = Batcher(queue.inspect)
         self.enqueue: Batcher[NewJob, Enqueued] = Batcher(self._enqueue)
         self.cancel: Batcher[str, str] = Batcher(self._cancel)
+        self.withdraw: Batcher[str, str] = Batcher(self._withdraw)
         self.acknowledge: Batcher[str, str] = Batcher(self._acknowledge)
 
     @property
@@ -112,6 +113,9 @@ class EnvironmentLink:
 
     async def _cancel(self, ids: Sequence[str]) -> Sequence[str]:
         return await self._led(lambda leader: self.queue.cancel(ids, leader=leader))
+
+    async def _withdraw(self, ids: Sequence[str]) -> Sequence[str]:
+        return await self._led(lambda leader: self.queue.withdraw(ids, leader=leader))
 
     async def _acknowledge(self, ids: Sequence[str]) -> Sequence[str]:
         return await self._led(lambda leader: self.queue.acknowledge(ids, leader=leader))
@@ -185,6 +189,7 @@ class EnvironmentLink:
         reader = HintReader(self.queue)
         try:
             while True:
+                _stop_if_cancelled()
                 try:
                     hints = await reader.read()
                 except QueueError as error:
@@ -205,6 +210,7 @@ class EnvironmentLink:
 
     async def _maintain(self) -> None:
         while True:
+            _stop_if_cancelled()
             await asyncio.sleep(_SWEEP_SECONDS)
             try:
                 await self.queue.sweep()
@@ -237,3 +243,10 @@ class EnvironmentLink:
         self.types, self.workers = types, workers
         if news:
             self._listener(self, Hints(types=True))
+
+
+def _stop_if_cancelled() -> None:
+    """redis-py may swallow a cancellation that meets the end of a read; whoever loops over its calls has to look."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -111,7 +111,10 @@ class EnvironmentRegistry:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         if link:
-            await link.queue.aclose()
+            try:
+                await link.queue.aclose()
+            except Exception:  # a dead connection that cannot even be closed must not keep the others open
+                log.warning("A link could not be closed.", exc_info=True, extra={"fields": {"environment": str(key)}})
 
     def _hinted(self, link: EnvironmentLink, hints: Hints) -> None:
         # A link that was replaced may still have one last word.
@@ -130,6 +133,9 @@ async def _keep(link: EnvironmentLink) -> None:
         try:
             await link.run()
         except Exception:  # a defect of ours or data that nobody foresaw; the log has it
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                return
             log.exception(
                 "An environment's link broke, will start it again.", extra={"fields": {"environment": str(link.key)}}
             )

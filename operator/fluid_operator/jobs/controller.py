@@ -196,6 +196,11 @@ class JobsController:
         if found is None:
             return
         key, uid, run = found
+        if key.namespace != link.key.namespace or record.id != f"{uid}.{run}":
+            # Whoever may write to this Redis must not have a say in another namespace.
+            facts = {"environment": str(link.key), "job": record.id}
+            log.warning("A record speaks for a job that is not of this environment.", extra={"fields": facts})
+            return
         view = self.informer.get(key)
         over = view is not None and (run < view.run or (run == view.run and view.terminal))
         if view is None or view.uid != uid or (over and not record.ended):

@@ -75,7 +75,7 @@ class Orphans:
         # It may be anywhere. Whoever cannot be asked now looks for such jobs when it can, in its resync.
         links = [link for link in self._registry if link.key.namespace == namespace and link.available]
         answers = [await _stop_in(link, orphan) for link in links]
-        return "stopping" if "stopping" in answers else "stopped"
+        return "stopping" if "stopping" in answers else "away" if "away" in answers else "stopped"
 
 
 async def _stop_in(link: EnvironmentLink, orphan: Orphan) -> Stop:

@@ -32,7 +32,7 @@ from fluid_operator.kube.client import Kube
 from fluid_operator.kube.errors import Conflict
 from fluid_operator.kube.keys import ObjectKey
 from fluid_operator.kube.workqueue import Again
-from fluid_queue import JobRecord, NewJob, QueueError, QueueFull, QueueUnavailable
+from fluid_queue import WITHDRAWN, JobRecord, NewJob, QueueError, QueueFull, QueueUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +135,9 @@ class Reconciler:
         others = [link for link in self._registry if link.key.namespace == key.namespace and link.key.name != chosen]
         for link in others:
             record = await _ask(link, wanted.job_id(view.uid))
-            if record is not None and (not record.ended or record.hash == wanted.hash):
+            if record is None or record.reason == WITHDRAWN:
+                continue
+            if not record.ended or record.hash == wanted.hash:
                 return link.key.name
         return chosen
 
@@ -145,6 +147,8 @@ class Reconciler:
         if asks_to_cancel(view, wanted) and bound not in self._registry.names(key.namespace):
             # A job in the Redis of an environment that is gone: should that come back, the resync cancels it there.
             return await self._end(key, view, status.cancelled_before(view, wanted, now=_now()))
+        if view.phase in _ENQUEUED and bound in self._registry.names(key.namespace):
+            return None  # it exists, and is just not open: what runs goes on, and its status stays
         await self._refuse(key, view, wanted, self._no_environment(key, bound or _wish(view)))
         return None
 
@@ -170,9 +174,11 @@ class Reconciler:
             record = await link.inspect(wanted.job_id(view.uid))
             if record is None:
                 return await self._enqueue(key, view, wanted, link, None)
-            if not record.ended or wanted.known or record.hash == wanted.hash:
+            withdrawn = record.ended and record.reason == WITHDRAWN
+            if not withdrawn and (not record.ended or wanted.known or record.hash == wanted.hash):
                 break
-            # A past that the API server has forgotten (restored from a backup) has used this number.
+            # We took this number back ourselves, or a past that the API server has forgotten (restored from a backup)
+            # has used it.
             wanted = wanted.after()
         if record.ended:
             return await self._tell(key, view, wanted, link, record)
@@ -191,12 +197,12 @@ class Reconciler:
         if old is None and asks_to_cancel(view, wanted):
             return await self._end(key, view, status.cancelled_before(view, wanted, now=_now()))
         view = await self._with_spec(key, view)
+        if old is None and (left := self._still_running(key, view, wanted, link)) > 0:
+            return Again(left)
         if self._leaves(key, view, link):
             told = self._elsewhere(key, view)
         elif view.suspend:
             told = status.held
-        elif (left := self._still_running(key, view, wanted, link)) > 0:
-            return Again(left)
         else:
             try:
                 return await self._send(key, view, wanted, link, await self._prepare(key, view, wanted, link))
@@ -224,7 +230,7 @@ class Reconciler:
     ) -> Again | None:
         """The spec cannot be enqueued here and now: take out what waits for an outdated one, and say why."""
         if old is not None:
-            if await link.cancel(old.id) != "cancelled":
+            if await link.withdraw(old.id) != "cancelled":
                 return Again(0.0)  # it has just started, and comes to its end first
             await link.acknowledge(old.id)
         if old is not None or (view.job_id and self._leaves(key, view, link)):
@@ -249,6 +255,7 @@ class Reconciler:
             raise waiting(
                 Reason.QUEUE_UNAVAILABLE, f"environment {link.key.name}: {error}", again=_FULL_SECONDS
             ) from error
+        self._noticed.pop(key, None)
         log.info("enqueued", extra=_facts(key, view, job=job.id, answer=answer.code))
         if answer.code == "finished":
             return Again(0.0)  # it ended between two looks: the next one tells

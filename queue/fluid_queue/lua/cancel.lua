@@ -1,8 +1,9 @@
 --[[ cancel: end waiting jobs now, ask the workers of running ones to stop. Terminal only when the worker confirms or its lease runs out.
+  With the reason Withdrawn, what runs is left alone.
   KEYS     1 prefix of the key space
   ARGV     1 leader ("<shard>:<epoch>" or "")   2 reason of the end   3.. ids
   RETURNS  a code for each id
-  CODES    cancelled   stopping   finished <state>   gone   FENCED (error)
+  CODES    cancelled   stopping   active   finished <state>   gone   FENCED (error)
   EVENTS   cancelled ids ]]
 -- include: base, clock, fenced, hint, endJob, evenAtMaxmemory
 local leader, reason = ARGV[1], ARGV[2]
@@ -23,6 +24,8 @@ for i = 3, #ARGV do
     code = 'gone'
   elseif job[1] == 'completed' or job[1] == 'failed' or job[1] == 'cancelled' then
     code = 'finished ' .. job[1]
+  elseif lease and tonumber(lease) > now and reason == 'Withdrawn' then
+    code = 'active'
   elseif lease and tonumber(lease) > now then
     redis.call('HSET', key, 'stop', 'cancel')
     local control = P .. 'control:' .. job[2]

@@ -1,5 +1,6 @@
 """Objects that change, go and come back while their job waits, runs, or nobody looks."""
 
+import asyncio
 import json
 import time
 
@@ -256,3 +257,26 @@ def test_reapplying_every_second_runs_nothing_again(stage: Stage):
     stage.reaches("witness", "Succeeded")
     assert len(stage.starts()) == 2
     assert json.dumps(stage.status("declared")).count('"run": 1') == 1
+
+
+def test_a_job_that_was_withdrawn_just_before_the_operator_died_is_not_told_as_cancelled(bare: Stage):
+    """Taking a waiting job back and writing that down are two steps; a crash between them must lose nothing."""
+    bare.environment()
+    bare.worker(FLUID_QUEUES="elsewhere")
+    first = bare.operator().leading()
+    bare.apply(work("held"))
+    job_id = bare.reaches("held", "Queued")["jobId"]
+    first.process.kill()
+    bare.kubectl("patch", "fj", "held", "--type=merge", "-p", '{"spec":{"suspend":true}}')
+    assert asyncio.run(_withdraw(bare, job_id)) == ["cancelled"]
+    bare.operator()
+    bare.reaches("held", "Suspended")
+    bare.worker()
+    bare.kubectl("patch", "fj", "held", "--type=merge", "-p", '{"spec":{"suspend":false}}')
+    bare.reaches("held", "Succeeded")
+    assert len(bare.starts()) == 1
+
+
+async def _withdraw(stage: Stage, job_id: str) -> list[str]:
+    async with stage.queue() as queue:
+        return await queue.withdraw([job_id])
