@@ -10,7 +10,6 @@ _VIEW = JobView(
     uid="u1",
     resource_version="10",
     generation=1,
-    created="2026-11-24T06:00:00Z",
     deleting=False,
     cancelled=False,
     suspend=False,

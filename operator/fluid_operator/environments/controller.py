@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from fluid_operator.api.conditions import Reason
 from fluid_operator.api.errors import InvalidSpec
@@ -24,7 +24,8 @@ from fluid_operator.environments.registry import EnvironmentRegistry
 from fluid_operator.environments.status import OWNED, Problem, Seen, fold
 from fluid_operator.kube.client import Json, Kube
 from fluid_operator.kube.errors import Forbidden, NotFound
-from fluid_operator.kube.keys import ObjectKey, Resource
+from fluid_operator.kube.keys import SECRETS, ObjectKey, Resource
+from fluid_operator.kube.lease import Leadership
 from fluid_operator.kube.workqueue import Again, WorkQueue
 from fluid_operator.metrics import Metrics
 from fluid_operator.patches import status_changes
@@ -33,7 +34,6 @@ from fluid_operator.waking import wake_all_for_ever
 log = logging.getLogger(__name__)
 
 FLUID_ENVIRONMENTS: Final = Resource(GROUP, VERSION, FLUID_ENVIRONMENT.plural, FLUID_ENVIRONMENT.kind)
-SECRETS: Final = Resource("", "v1", "secrets", "Secret")
 
 _WORKERS = 8
 _LOOK_AGAIN_SECONDS = 10.0
@@ -41,13 +41,6 @@ _LOOK_AGAIN_SOON_SECONDS = 2.0
 """While something is wrong: whoever repairs it waits for the answer."""
 _STOP_SECONDS = 1.0
 """A reconciliation that is cancelled loses nothing."""
-
-
-class Leadership(Protocol):
-    """Who may write."""
-
-    def check(self) -> None:
-        """Raise NotLeader when this replica does not lead."""
 
 
 class EnvironmentsController:

@@ -11,12 +11,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from fluid_operator.api.fluidenvironment import FluidEnvironmentSpec
 from fluid_operator.environments.batching import Batcher
 from fluid_operator.environments.types import KnownType, read_type
 from fluid_operator.kube.keys import ObjectKey
+from fluid_operator.kube.lease import Leadership
 from fluid_queue import (
     Enqueued,
     HintReader,
@@ -50,15 +51,6 @@ _HINT_LINGER = 0.005
 
 _PAUSE = 1.0
 """Seconds between two tries while Redis is away."""
-
-
-class Leadership(Protocol):
-    """Who may write."""
-
-    identity: str
-
-    def check(self) -> None:
-        """Raises NotLeader when this replica does not lead."""
 
 
 class EnvironmentLink:

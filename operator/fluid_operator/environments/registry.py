@@ -10,8 +10,9 @@ import logging
 from collections.abc import Callable, Iterator
 
 from fluid_operator.api.fluidenvironment import FluidEnvironmentSpec
-from fluid_operator.environments.link import EnvironmentLink, Leadership
+from fluid_operator.environments.link import EnvironmentLink
 from fluid_operator.kube.keys import ObjectKey
+from fluid_operator.kube.lease import Leadership
 from fluid_queue import Hints, Queue
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 
-from fluid_operator.environments.link import EnvironmentLink, Leadership
+from fluid_operator.environments.link import EnvironmentLink
 from fluid_operator.environments.registry import EnvironmentRegistry
 from fluid_operator.jobs.orphans import Orphan, Orphans
 from fluid_operator.jobs.pacing import PaceSettings, Pacing
@@ -22,6 +22,7 @@ from fluid_operator.jobs.writer import StatusWriter
 from fluid_operator.kube.client import Json, Kube
 from fluid_operator.kube.informer import Informer, InformerSettings
 from fluid_operator.kube.keys import FLUID_JOBS, ObjectKey
+from fluid_operator.kube.lease import Leadership
 from fluid_operator.kube.workqueue import Again, Reconciled, WorkQueue
 from fluid_queue import Hints, JobRecord, QueueError
 

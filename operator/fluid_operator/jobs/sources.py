@@ -16,10 +16,7 @@ from fluid_operator.api.policies import PayloadSource
 from fluid_operator.jobs.problems import ending, waiting
 from fluid_operator.kube.client import Kube
 from fluid_operator.kube.errors import Forbidden, NotFound
-from fluid_operator.kube.keys import ObjectKey, Resource
-
-SECRETS = Resource("", "v1", "secrets", "Secret")
-CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
+from fluid_operator.kube.keys import CONFIG_MAPS, SECRETS, ObjectKey
 
 _LOOK_AGAIN = 30.0
 """Seconds: Secrets and ConfigMaps are not watched, because that would need the right to list them."""

@@ -31,7 +31,6 @@ class JobView:
     uid: str
     resource_version: str
     generation: int
-    created: str
     deleting: bool
     cancelled: bool
     suspend: bool
@@ -87,7 +86,6 @@ def project(raw: Mapping[str, Any]) -> JobView:
         uid=meta["uid"],
         resource_version=meta["resourceVersion"],
         generation=meta.get("generation", 0),
-        created=meta["creationTimestamp"],
         deleting="deletionTimestamp" in meta,
         cancelled=spec.get("cancelled", False),
         suspend=spec.get("suspend", False),

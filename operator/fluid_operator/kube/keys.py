@@ -44,3 +44,7 @@ class Resource:
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 
 FLUID_JOBS = Resource("jobs.fluidcalendar.com", "v1alpha1", "fluidjobs", "FluidJob")
+
+SECRETS = Resource("", "v1", "secrets", "Secret")
+
+CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")

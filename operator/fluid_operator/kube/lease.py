@@ -22,12 +22,22 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 
 from fluid_operator.kube.client import Json, Kube
 from fluid_operator.kube.errors import Conflict, KubeError, NotFound, NotLeader
 from fluid_operator.kube.keys import LEASES, ObjectKey
 
 log = logging.getLogger(__name__)
+
+
+class Leadership(Protocol):
+    """Who may write; what an Elector is to everybody else."""
+
+    identity: str
+
+    def check(self) -> None:
+        """Raise NotLeader when this replica does not lead."""
 
 
 @dataclass(frozen=True, slots=True)

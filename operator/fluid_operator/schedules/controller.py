@@ -7,13 +7,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Final
 
 from fluid_operator.api.fluidschedule import FLUID_SCHEDULE, FluidScheduleStatus
 from fluid_operator.api.meta import GROUP, VERSION, parse
 from fluid_operator.kube.client import Kube
 from fluid_operator.kube.errors import NotFound
 from fluid_operator.kube.keys import ObjectKey, Resource
+from fluid_operator.kube.lease import Leadership
 from fluid_operator.kube.workqueue import WorkQueue
 from fluid_operator.metrics import Metrics
 from fluid_operator.patches import status_changes
@@ -26,13 +27,6 @@ FLUID_SCHEDULES: Final = Resource(GROUP, VERSION, FLUID_SCHEDULE.plural, FLUID_S
 
 _WORKERS = 4
 _STOP_SECONDS = 1.0
-
-
-class Leadership(Protocol):
-    """Who may write."""
-
-    def check(self) -> None:
-        """Raise NotLeader when this replica does not lead."""
 
 
 class SchedulesController:
