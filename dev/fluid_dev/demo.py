@@ -67,6 +67,8 @@ class Demo:
                 self._apply_examples(cluster, programs)
             with step("letting them run for a while"), contextlib.suppress(TimedOut):
                 self._wait_kept(cluster, self._promises(), _PATIENCE_SECONDS)
+            for program in programs:
+                program.check()
         self._say_how_to_go_on(cluster)
 
     def down(self) -> None:

@@ -26,6 +26,16 @@ metadata:
 spec: {type: email}
 """
 
+_ENVIRONMENT = """
+apiVersion: jobs.fluidcalendar.com/v1alpha1
+kind: FluidEnvironment
+metadata: {name: default}
+spec:
+  image: example.com/fluid-jobs:1
+  redis: {external: {urlSecretRef: {name: fluid-redis, key: url}}}
+  workers: []
+"""
+
 
 class SleepingDemo(Demo):
     command = ("sleep", "600")
@@ -84,6 +94,8 @@ def test_down_leaves_no_process_and_no_folder_and_may_be_repeated(demo):
 
 
 def test_a_program_that_does_not_stay_up_is_reported_with_the_end_of_its_log(demo):
+    # Nobody makes this environment Ready, so that the demo waits for as long as its programs live.
+    (demo.state.parent / "manifests" / "examples" / "environment.yaml").write_text(_ENVIRONMENT)
     demo.command = ("sh", "-c", "echo no such setting; exit 1")
     with pytest.raises(ProcessDied, match="no such setting"):
         demo.up()
