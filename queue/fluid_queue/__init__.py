@@ -4,41 +4,60 @@ Producers use `Queue.enqueue`; workers hand a handler to `Consumer`; whoever fol
 `HintReader` and `Queue.inspect`.
 """
 
-from fluid_queue.client import WITHDRAWN, KeySpaceInfo, Leader, Queue, QueueStats, Stats
+from fluid_queue.addresses import Address, Tls
+from fluid_queue.administration import IndexRanges, Leader, Page
+from fluid_queue.client import WITHDRAWN, KeySpaceInfo, Queue
 from fluid_queue.consumer import ActiveJob, Consumer, Handler, Observer
 from fluid_queue.errors import (
+    InvalidAddress,
     InvalidJob,
     LayoutMismatch,
     LeaderFenced,
     PermanentError,
     Postponed,
     ProcessorError,
+    QueueAccessDenied,
     QueueError,
     QueueFull,
+    QueueLimited,
     QueueUnavailable,
     RateLimited,
     RetryLater,
     ScriptError,
+    StaleAttempt,
 )
 from fluid_queue.hints import HintReader, Hints
-from fluid_queue.jobs import Attempt, Claim, ClaimedJob, Enqueued, JobRecord, NewJob, Outcome
+from fluid_queue.jobs import Deduplication, Indexes, NewJob, Parent
 from fluid_queue.outcomes import Ending, StopReason
+from fluid_queue.records import Attempt, Claim, ClaimedJob, Enqueued, JobRecord, Outcome
 from fluid_queue.retries import BACKOFF_LIMIT, Backoff
+from fluid_queue.settings import CircuitBreaker, CreationLimit, Fairness, QueueSettings, RateLimit, Settings
+from fluid_queue.stats import Durations, Histogram, QueueStats, Stats, TypeStats
 
 __all__ = [
     "BACKOFF_LIMIT",
     "WITHDRAWN",
     "ActiveJob",
+    "Address",
     "Attempt",
     "Backoff",
+    "CircuitBreaker",
     "Claim",
     "ClaimedJob",
     "Consumer",
+    "CreationLimit",
+    "Deduplication",
+    "Durations",
     "Ending",
     "Enqueued",
+    "Fairness",
     "Handler",
     "HintReader",
     "Hints",
+    "Histogram",
+    "IndexRanges",
+    "Indexes",
+    "InvalidAddress",
     "InvalidJob",
     "JobRecord",
     "KeySpaceInfo",
@@ -48,17 +67,27 @@ __all__ = [
     "NewJob",
     "Observer",
     "Outcome",
+    "Page",
+    "Parent",
     "PermanentError",
     "Postponed",
     "ProcessorError",
     "Queue",
+    "QueueAccessDenied",
     "QueueError",
     "QueueFull",
+    "QueueLimited",
+    "QueueSettings",
     "QueueStats",
     "QueueUnavailable",
+    "RateLimit",
     "RateLimited",
     "RetryLater",
     "ScriptError",
+    "Settings",
+    "StaleAttempt",
     "Stats",
     "StopReason",
+    "Tls",
+    "TypeStats",
 ]

@@ -16,16 +16,18 @@ from typing import Any, Self, TypeVar
 
 import orjson
 from redis import asyncio as aioredis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
+from fluid_queue.addresses import Address, Tls
+from fluid_queue.connections import Door
+from fluid_queue.administration import Administration, Leader
 from fluid_queue.errors import InvalidJob, LayoutMismatch, QueueUnavailable
-from fluid_queue.jobs import RECORD_FIELDS, Claim, ClaimedJob, Enqueued, JobRecord, NewJob
+from fluid_queue.jobs import NewJob
 from fluid_queue.keys import LAYOUT, KeySpace, check_id, selector
 from fluid_queue.outcomes import WORD, Ending
+from fluid_queue.records import RECORD_FIELDS, Claim, ClaimedJob, Enqueued, JobRecord
 from fluid_queue.scripts import script
-from fluid_queue.translate import translate
+from fluid_queue.translate import is_elsewhere, translate
 
 COMMAND_TIMEOUT = 5.0
 """Seconds after which a command on a dead connection gives up."""
@@ -44,9 +46,6 @@ _BATCH = 500
 
 T = TypeVar("T")
 
-Leader = str
-"""`<shard>:<epoch>`; the empty string for whoever is no operator."""
-
 
 @dataclass(frozen=True, slots=True)
 class KeySpaceInfo:
@@ -57,56 +56,32 @@ class KeySpaceInfo:
     run_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class QueueStats:
-    """One queue. `oldest_seconds`: age of the job that is next in line, 0 when none waits."""
-
-    queue: str
-    waiting: int
-    active: int
-    delayed: int
-    oldest_seconds: float
-    completed: int
-    failed: int
-    cancelled: int
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """The key space at one moment; `workers` were heard of in the last minute."""
-
-    workers: int
-    queues: Sequence[QueueStats]
-
-
-class Queue:
+class Queue(Administration):
     """One environment's queues.
 
     >>> async with Queue.from_url("redis://127.0.0.1:6379/0", "default") as queue:
     ...     await queue.enqueue([NewJob(id="mail-1", type="email", payload={"to": "a@example.com"})])
     """
 
-    def __init__(self, redis: aioredis.Redis, key_prefix: str, *, url: str) -> None:
+    def __init__(self, address: Address, key_prefix: str, *, timeout: float = COMMAND_TIMEOUT) -> None:
         self.keys = KeySpace(key_prefix)
-        self.url = url
-        self._redis = redis
+        self.door = Door(address, self.keys.prefix)
+        """Opens connections to where this key space is; for whoever needs one of its own."""
+        self._redis = self.door.client(timeout=timeout, connect_timeout=timeout)
         # Without a limit of its own: see `_patiently`.
-        self._unhurried = aioredis.Redis.from_url(
-            url, socket_connect_timeout=COMMAND_TIMEOUT, retry=Retry(NoBackoff(), 0)
-        )
+        self._unhurried = self.door.client(timeout=None, connect_timeout=timeout)
 
     @classmethod
-    def from_url(cls, url: str, key_prefix: str, *, timeout: float = COMMAND_TIMEOUT) -> Self:
-        """A queue on the Redis at `url` (redis:// or rediss://). Nothing is sent before the first command. `timeout`
-        in seconds."""
-        redis = aioredis.Redis.from_url(
-            url,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 0),
-            health_check_interval=0,
-        )
-        return cls(redis, key_prefix, url=url)
+    def from_url(cls, url: str, key_prefix: str, *, timeout: float = COMMAND_TIMEOUT, tls: Tls | None = None) -> Self:
+        """A queue on the Redis at `url`: redis://, redis+sentinel://, redis+cluster://, or rediss for TLS; see
+        `fluid_queue.addresses`. Nothing is sent before the first command. `timeout` in seconds. Raises
+        InvalidAddress."""
+        return cls(Address.parse(url, tls=tls), key_prefix, timeout=timeout)
+
+    @property
+    def url(self) -> str:
+        """The address as it was given. A secret."""
+        return self.door.address.url
 
     async def __aenter__(self) -> Self:
         return self
@@ -152,12 +127,22 @@ class Queue:
 
     async def enqueue(self, jobs: Sequence[NewJob], *, leader: Leader = "") -> list[Enqueued]:
         """Put jobs into their queues, in order; an answer for each. Safe to send again."""
+        for job in jobs:
+            if job.indexes is not None and job.indexes.items:
+                await self._lay_down_items(job.id, job.indexes.items)
         answers: list[Enqueued] = []
         for batch in _batches(jobs):
             arguments = [argument for job in batch for argument in job.arguments()]
             codes = await self._run("enqueue", leader, *arguments)
             answers += [Enqueued.parse(code.decode()) for code in codes]
         return answers
+
+    async def _lay_down_items(self, job_id: str, items: Sequence[Mapping[str, Any]]) -> None:
+        for first in range(0, len(items), _BATCH):
+            numbered = enumerate(items[first : first + _BATCH], first)
+            words = [word for index, item in numbered for word in (index, orjson.dumps(item))]
+            if await self._run("items", job_id, *words) == b"exists":
+                return
 
     async def cancel(self, ids: Sequence[str], *, leader: Leader = "", reason: str = "Cancelled") -> list[str]:
         """End waiting jobs, ask running ones to stop. For each: cancelled, stopping, `finished <state>`, or gone."""
@@ -200,24 +185,6 @@ class Queue:
             lines = await self._redis.lrange(self.keys.key(f"log:{check_id(job_id)}"), 0, -1)
         return [_text(line) for line in lines]
 
-    async def stats(self) -> Stats:
-        """Counts and ages of every queue."""
-        now, workers, *rows = await self._run("stats")
-        queues = [
-            QueueStats(
-                name.decode(),
-                waiting,
-                active,
-                delayed,
-                max(0, now - int(oldest)) / 1000 if int(oldest) else 0.0,
-                int(completed),
-                int(failed),
-                int(cancelled),
-            )
-            for name, waiting, active, delayed, oldest, completed, failed, cancelled in rows
-        ]
-        return Stats(workers, sorted(queues, key=lambda queue: queue.queue))
-
     async def types(self, image: str) -> dict[str, Any]:
         """What the workers of `image` can run: type -> {schema, settings}, or None for an entry that is no JSON.
         Empty: no
@@ -250,11 +217,13 @@ class Queue:
         lease_seconds: float,
         *,
         max_stalled: int = MAX_STALLED,
+        suspects: int = MAX_CLAIM,
     ) -> Claim:
-        """Up to `n` jobs (at most MAX_CLAIM) under a lease. With n = 0 nothing is claimed, but what is due moves on."""
-        arguments = (worker, selector(queues), min(n, MAX_CLAIM), round(lease_seconds * 1000), max_stalled)
-        now, wait, *rows = await _patiently(self._run("claim", *arguments, redis=self._unhurried), COMMAND_TIMEOUT)
-        return Claim(now, wait / 1000, [ClaimedJob.parse(row) for row in rows])
+        """Up to `n` jobs (at most MAX_CLAIM) under a lease. With n = 0 nothing is claimed, but what is due moves on. `suspects`: how many of
+        them may be one stall away from failing."""
+        arguments = (worker, selector(queues), min(n, MAX_CLAIM), round(lease_seconds * 1000), max_stalled, suspects)
+        now, wait, version, *rows = await _patiently(self._run("claim", *arguments, redis=self._unhurried), COMMAND_TIMEOUT)
+        return Claim(now, wait / 1000, [ClaimedJob.parse(row) for row in rows], int(version))
 
     async def sweep(self) -> None:
         """Let whatever is due move on: delayed jobs, and leases that ran out. For times when no worker claims."""
@@ -291,6 +260,12 @@ class Queue:
     # -- how commands are sent
     # ----------------------------------------------------------------------------------------------------
 
+    async def _plain(self, command: str, *arguments: Any) -> Any:
+        """A read-only command of Redis itself; the answer as redis-py parses it."""
+        async with self._translated():
+            # redis-py has no types for this one.
+            return await self._redis.execute_command(command, *arguments)  # type: ignore[no-untyped-call]
+
     async def _coded(self, name: str, arguments: Sequence[Any], ids: Sequence[str]) -> list[str]:
         codes: list[str] = []
         for batch in _batches(ids):
@@ -305,6 +280,11 @@ class Queue:
             try:
                 return await redis.evalsha(command.sha, 1, self.keys.prefix, *arguments)
             except NoScriptError:
+                return await redis.eval(command.text, 1, self.keys.prefix, *arguments)
+            except RedisError as error:
+                if not is_elsewhere(error):
+                    raise
+                # Nothing was carried out, and the connection has closed itself: the next one looks for the server anew.
                 return await redis.eval(command.text, 1, self.keys.prefix, *arguments)
 
     @asynccontextmanager

@@ -22,12 +22,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from fluid_queue.client import Queue
-from fluid_queue.errors import LayoutMismatch, QueueError
+from fluid_queue.client import MAX_STALLED, Queue
+from fluid_queue.errors import LayoutMismatch, QueueError, QueueLimited, StaleAttempt
 from fluid_queue.finisher import Finisher
-from fluid_queue.jobs import ClaimedJob
+from fluid_queue.jobs import NewJob, Parent
 from fluid_queue.keys import selector
 from fluid_queue.outcomes import Ending, StopReason, failed, interrupted, succeeded
+from fluid_queue.records import Claim, ClaimedJob
 from fluid_queue.renewal import Lease, Renewal
 from fluid_queue.waker import Waker
 
@@ -86,6 +87,41 @@ class ActiveJob:
     @property
     def origin(self) -> Mapping[str, Any]:
         return self.claimed.origin
+
+    @property
+    def index(self) -> int | None:
+        """Of an index job: which one this is."""
+        return self.claimed.index
+
+    async def enqueue(
+        self,
+        type: str,  # noqa: A002 - the field's name in the API
+        payload: Mapping[str, Any] | None = None,
+        *,
+        key: str,
+        detached: bool = False,
+        **options: Any,
+    ) -> str:
+        """Enqueue a child, and answer its id, `<id of this job>/<key>`: the same key again is the same child, also in a later attempt, where one
+        that failed runs again. This job has not ended before its children have, unless `detached`. `options` are fields of NewJob.
+
+        Raises InvalidJob, QueueUnavailable, and StaleAttempt when the lease is lost.
+        """
+        origin = {"kind": "Child", "parent": self.id}
+        child = NewJob(
+            id=f"{self.id}/{key}",
+            type=type,
+            payload=payload or {},
+            origin=origin,
+            parent=None if detached else Parent(self.id, self.epoch),
+            **options,
+        )
+        (answer,) = await self._queue.enqueue([child])
+        if answer.code == "stale":
+            raise StaleAttempt(self.id, self.epoch)
+        if answer.code == "limited":
+            raise QueueLimited(child.queue or child.type, answer.wait_seconds)
+        return child.id
 
     async def progress(self, percent: int, message: str = "") -> None:
         """Note how far the attempt is, at most once a second; 100 always goes out. Silent when the lease is lost or
@@ -167,7 +203,9 @@ class Consumer:
         concurrency: int = 50,
         lease_seconds: float = 15.0,
         observer: Observer | None = None,
+        settings_changed: Callable[[int], None] | None = None,
     ) -> None:
+        """`settings_changed` is called on the loop with the version of the environment's settings, at the first claim and after each change."""
         self.last_claim = 0.0
         """time.monotonic() of the last claim that Redis answered; 0 before the first. Liveness hangs on it."""
         self._queue = queue
@@ -177,12 +215,14 @@ class Consumer:
         self._concurrency = concurrency
         self._lease_seconds = lease_seconds
         self._observer = observer or _Silent()
+        self._settings_changed = settings_changed or (lambda _: None)
+        self._settings_version = -1
         self._attempts: dict[str, _Attempt] = {}
         self._changed = asyncio.Event()
         """An attempt has ended, or the drain has begun."""
         self._draining = asyncio.Event()
         self._grace_ends: asyncio.TimerHandle | None = None
-        self._waker = Waker(queue.url, queue.keys.key(f"wake:{selector(queues)}"))
+        self._waker = Waker(queue.door, queue.keys.key(f"wake:{selector(queues)}"))
         self._renewal: Renewal
         self._finisher = Finisher(queue)
 
@@ -209,10 +249,10 @@ class Consumer:
         """Work until drained. Redis may come and go meanwhile. Raises what broke a part of it, and LayoutMismatch."""
         loop = asyncio.get_running_loop()
 
-        def answered(lost: Sequence[Lease], stopping: Sequence[Lease]) -> None:
-            loop.call_soon_threadsafe(self._renewal_answered, lost, stopping)
+        def answered(lost: Sequence[Lease], stopping: Sequence[Lease], version: int) -> None:
+            loop.call_soon_threadsafe(self._renewal_answered, lost, stopping, version)
 
-        self._renewal = Renewal(self._queue.url, self._queue.keys, self._worker, self._lease_seconds, answered)
+        self._renewal = Renewal(self._queue.door, self._queue.keys, self._worker, self._lease_seconds, answered)
         self._finisher.held = self._renewal.held
         self._renewal.start()
         finishing = asyncio.create_task(self._finisher.run(), name="fluid-finish")
@@ -250,7 +290,7 @@ class Consumer:
     # -- claiming -----------------------------------------------------------------------------------------------------
 
     async def _claim_until_drained(self) -> None:
-        pause = _PAUSE[0]
+        pause, known = _PAUSE[0], False
         while not self._draining.is_set():
             if not self._fresh():
                 await self._waker.pause(_PAUSE[0])
@@ -260,21 +300,39 @@ class Consumer:
                 await self._wait_for_a_slot()
                 continue
             try:
-                claim = await self._queue.claim(self._worker, self._queues, free, self._lease_seconds)
+                if not known:
+                    await self._queue.open()  # data of another layout must not be touched
+                    known = True
+                claim = await self._claim(free)
             except LayoutMismatch:
                 raise
             except QueueError as error:
+                known = False
                 log.warning("no jobs can be claimed, trying again", extra={"error": str(error), "pause": pause})
                 await self._waker.pause(pause)
                 pause = min(pause * 2, _PAUSE[1])
                 continue
             pause = _PAUSE[0]
             self.last_claim = time.monotonic()
+            self._note_settings(claim.settings_version)
             for job in claim.jobs:
                 self._take(job, claim.now)
             if claim.wait_seconds and self.running < self._concurrency:
                 await self._waker.sleep(claim.wait_seconds)
         await self._hand_marker_on(always=True)
+
+    async def _claim(self, free: int) -> Claim:
+        """A job that is one stall from failing may be the one that kills workers: one of them at a time, so that at its next death no
+        innocent neighbour fails with it."""
+        suspects = 0 if any(_is_suspect(attempt.job.claimed) for attempt in self._attempts.values()) else 1
+        return await self._queue.claim(
+            self._worker, self._queues, free, self._lease_seconds, max_stalled=MAX_STALLED, suspects=suspects
+        )
+
+    def _note_settings(self, version: int) -> None:
+        if version != self._settings_version:
+            self._settings_version = version
+            self._settings_changed(version)
 
     async def _wait_for_a_slot(self) -> None:
         """Everything is in use. A marker that comes now is for somebody else."""
@@ -354,7 +412,8 @@ class Consumer:
         elif reason == "lost":
             attempt.job.stop_reason = reason
 
-    def _renewal_answered(self, lost: Sequence[Lease], stopping: Sequence[Lease]) -> None:
+    def _renewal_answered(self, lost: Sequence[Lease], stopping: Sequence[Lease], version: int) -> None:
+        self._note_settings(version)
         for job_id, epoch in lost:
             # Its ending may be on its way to Redis: then it is not lost but done.
             attempt = self._attempts.get(job_id)
@@ -391,6 +450,8 @@ class Consumer:
             if waited := attempt.successor:
                 self._take(waited.claimed, waited.now + _ms_since(waited.at))
             self._changed.set()
+            if _is_suspect(job.claimed):
+                self._waker.nudge()  # the next suspect may start
 
     def _let_go(self, job_id: str, epoch: int) -> None:
         """Renew this lease no more."""
@@ -412,6 +473,10 @@ class Consumer:
             self._changed.clear()
             await self._changed.wait()
         await self._finisher.flush(self._lease_seconds)
+
+
+def _is_suspect(job: ClaimedJob) -> bool:
+    return job.stalls >= MAX_STALLED - 1
 
 
 def _ms_since(moment: float) -> int:

@@ -12,9 +12,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from redis import asyncio as aioredis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from fluid_queue.client import Queue
@@ -48,13 +45,14 @@ class HintReader:
         self._queue = queue
         self._stream = queue.keys.key("events")
         self._meta = queue.keys.key("meta")
-        self._redis = aioredis.Redis.from_url(
-            queue.url,
-            socket_timeout=BLOCK_SECONDS + 3,
-            socket_connect_timeout=BLOCK_SECONDS + 3,
-            retry=Retry(NoBackoff(), 0),
-        )
+        limit = BLOCK_SECONDS + 3
+        self._redis = queue.door.client(timeout=limit, connect_timeout=limit, connecting=self._connecting)
+        self._connects = 0
+        self._checked = 0
+        """The connect after which the server was last asked who it is."""
         self._position: str | None = None
+        self._last: str | None = None
+        """The last position that was reached; it outlives a failure, to tell a stream that has gone back."""
         self._incarnation = ""
         self._run_id = ""
 
@@ -79,15 +77,36 @@ class HintReader:
             self._position = None
             raise
 
+    def _connecting(self) -> None:
+        self._connects += 1
+
     async def _start(self) -> Hints:
         """Take the stream's end as position, before the resync that follows: what changes meanwhile is read again,
         not missed."""
         info = await self._queue.open()
-        position = await self._end()
-        lost = bool(self._incarnation) and (info.incarnation, info.run_id) != (self._incarnation, self._run_id)
+        server: Any = await self._redis.info("server")
+        self._checked = self._connects
+        if str(server["run_id"]) != info.run_id:
+            # In the middle of a fail-over two connections of one address can end at two servers.
+            await self._redis.connection_pool.disconnect()
+            raise QueueUnavailable("Redis cannot serve now: its address leads to two different servers")
+        end = await self._end()
+        known = bool(self._incarnation)
+        lost = known and (info.incarnation, info.run_id) != (self._incarnation, self._run_id)
+        lost = lost or (self._last is not None and await self._has_gone_back(self._last, end))
         self._incarnation, self._run_id = info.incarnation, info.run_id
-        self._position = position
+        self._position = self._last = end
         return Hints(resync=True, lost=lost)
+
+    async def _has_gone_back(self, position: str, end: str) -> bool:
+        """Whether the stream that was read up to `position` is another one now: it ends before that, or what stood
+        there is not there any more, although older entries are."""
+        if _order(end) < _order(position):
+            return True
+        if _order(position) == (0, 0):
+            return False
+        upto: Any = await self._redis.xrevrange(self._stream, max=position, count=1)
+        return bool(upto) and upto[0][0].decode() != position
 
     async def _end(self) -> str:
         try:
@@ -101,14 +120,17 @@ class HintReader:
     async def _follow(self, position: str) -> Hints:
         answer: Any = await self._redis.xread({self._stream: position}, count=_COUNT, block=round(BLOCK_SECONDS * 1000))
         entries = _entries(answer)
+        if self._connects != self._checked:
+            # The connection was found closed and opened again on the way: this may be another server.
+            return await self._start()
         if await self._is_another():
             self._position = None
             return Hints(resync=True, lost=True)
         if len(entries) == _COUNT and await self._was_trimmed(position):
-            self._position = await self._end()
+            self._position = self._last = await self._end()
             return Hints(resync=True)
         if entries:
-            self._position = entries[-1][0].decode()
+            self._position = self._last = entries[-1][0].decode()
         return _hints(fields for _, fields in entries)
 
     async def _is_another(self) -> bool:
@@ -123,18 +145,8 @@ class HintReader:
 
 
 def _entries(answer: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
-    """The entries of the one stream that was asked for; RESP2 answers a list of pairs, RESP3 a mapping of lists of
-    lists."""
-    if not answer:
-        return []
-    if isinstance(answer, dict):
-        return [entry for batch in answer.values() for chunk in batch for entry in _chunk(chunk)]
-    return list(answer[0][1])
-
-
-def _chunk(chunk: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
-    """RESP3 wraps a stream's entries once more than RESP2."""
-    return list(chunk) if chunk and not isinstance(chunk[0], bytes) else [chunk]
+    """The entries of the one stream that was asked for."""
+    return list(answer[0][1]) if answer else []
 
 
 def _hints(entries: Iterable[dict[bytes, bytes]]) -> Hints:

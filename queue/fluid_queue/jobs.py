@@ -1,29 +1,79 @@
-"""Jobs as values: what a producer hands in, what a worker gets, what an inspector reads. No I/O.
-
-Times that come from Redis are integers, milliseconds of the server's clock; durations that people write are seconds.
-"""
+"""Jobs as values, as a producer hands them in. No I/O. Durations that people write are seconds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import orjson
 
 from fluid_queue.errors import TEN_YEARS, InvalidJob
-from fluid_queue.keys import check_id, check_queue
+from fluid_queue.keys import check_id, check_key, check_queue
 from fluid_queue.retries import BACKOFF_LIMIT, Backoff
-
-State = Literal["waiting", "delayed", "active", "completed", "failed", "cancelled"]
-
-ENDED: frozenset[str] = frozenset({"completed", "failed", "cancelled"})
-"""States that a job never leaves."""
 
 MAX_PAYLOAD_BYTES = 256 * 1024
 MAX_RESULT_BYTES = 64 * 1024
+MAX_TAGS = 8
+MAX_INDEXES = 100_000
+MAX_PARALLELISM = 1000
 API_ORIGIN: Mapping[str, Any] = {"kind": "Api"}
+
+
+@dataclass(frozen=True, slots=True)
+class Deduplication:
+    """Jobs of one `key`, over all queues, that make each other needless.
+
+    WhileUnfinished: while one has not ended, another ends at once, as completed with the reason Deduplicated. `ttl_seconds` (0: none) bounds
+    for how long. Throttle: the same for `ttl_seconds` from the first, ended or not. Replace: a job that has not started gives way to the
+    newer one.
+    """
+
+    key: str
+    mode: Literal["WhileUnfinished", "Throttle", "Replace"] = "WhileUnfinished"
+    ttl_seconds: float = 0
+
+    def __post_init__(self) -> None:
+        check_key("deduplication.key", self.key)
+        if self.mode not in ("WhileUnfinished", "Throttle", "Replace"):
+            raise InvalidJob("deduplication.mode", "WhileUnfinished, Throttle or Replace")
+        if not 0 <= self.ttl_seconds <= TEN_YEARS:
+            raise InvalidJob("deduplication.ttlSeconds", f"a number of seconds from 0 to {TEN_YEARS}")
+        if self.mode == "Throttle" and not _ms(self.ttl_seconds):
+            raise InvalidJob("deduplication.ttlSeconds", "Throttle needs to know for how long: a number above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Indexes:
+    """One job that runs once for each index from 0 to `completions` - 1, `parallelism` of them at once, each with retries of its own.
+
+    `items`: merged over the payload of the index with their position; `Queue.enqueue` lays them down before the job.
+    """
+
+    completions: int
+    parallelism: int = 10
+    max_failed: int | None = 0
+    """When more than so many have failed for good, the job fails and the rest does not start; None: all of them run in any case."""
+    items: Sequence[Mapping[str, Any]] = ()
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.completions <= MAX_INDEXES:
+            raise InvalidJob("completions", f"a number from 1 to {MAX_INDEXES}")
+        if not 1 <= self.parallelism <= MAX_PARALLELISM:
+            raise InvalidJob("parallelism", f"a number from 1 to {MAX_PARALLELISM}")
+        if self.max_failed is not None and not 0 <= self.max_failed <= MAX_INDEXES:
+            raise InvalidJob("maxFailedIndexes", f"a number from 0 to {MAX_INDEXES}")
+        if self.items and len(self.items) != self.completions:
+            raise InvalidJob("items", f"{len(self.items)} items for {self.completions} indexes")
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The attempt that a child belongs to; the parent has not ended before its children have."""
+
+    id: str
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,14 +110,26 @@ class NewJob:
     seed_attempt: int = 0
     seed_failures: int = 0
     """Where a job goes on whose record was lost."""
+    key: str = ""
+    """Concurrency key: at most one running job of the queue has it (or as many as the queue's settings say)."""
+    deduplication: Deduplication | None = None
+    indexes: Indexes | None = None
+    parent: Parent | None = None
 
     def __post_init__(self) -> None:
         check_id(self.id)
         check_queue(self.queue or self.type)
         if not 1 <= len(self.type) <= 63:
             raise InvalidJob("type", "1 to 63 characters")
-        if not -1000 <= self.priority <= 1000:
-            raise InvalidJob("priority", "a number from -1000 to 1000")
+        check_priority(self.priority)
+        if self.key:
+            check_key("key", self.key)
+        if len(self.tags) > MAX_TAGS:
+            raise InvalidJob("tags", f"{len(self.tags)} tags; at most {MAX_TAGS}")
+        tags: Mapping[Any, Any] = self.tags  # whoever has no type checker may hand in anything
+        for name, value in tags.items():
+            if not isinstance(name, str) or not isinstance(value, str) or not 1 <= len(name) <= 63 or len(value) > 256:
+                raise InvalidJob(f"tags.{name[:63]}", "a text of up to 256 characters, under a name of 1 to 63")
         if self.start_after and self.start_after.tzinfo is None:
             raise InvalidJob("start_after", "a time with a zone, such as 2026-12-01T07:00:00Z")
         for name in ("backoff_limit", "seed_attempt", "seed_failures"):
@@ -90,7 +152,6 @@ class NewJob:
             )
         spec = {
             "payload": orjson.Fragment(payload),
-            "tags": dict(self.tags),
             "backoffLimit": self.backoff_limit,
             "backoff": self.backoff.to_json(),
             "activeDeadline": _ms(self.active_deadline_seconds),
@@ -116,233 +177,24 @@ class NewJob:
             f"{self.seed_attempt}:{self.seed_failures}",
             orjson.dumps(self.origin),
             self.spec(),
+            orjson.dumps(dict(self.tags)),
+            self.key,
+            f"{twin.mode} {_ms(twin.ttl_seconds)} {twin.key}" if (twin := self.deduplication) else "",
+            f"{self.parent.epoch} {self.parent.id}" if self.parent else "",
+            self._indexes(),
         ]
 
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a job ended, in the few words that also a tombstone knows."""
-
-    state: State
-    attempt: int
-    started_at: int
-    """0: it never started."""
-    finished_at: int
-    reason: str
-    hash: str = ""
-
-    @classmethod
-    def parse(cls, line: str) -> Self:
-        """Read `<state> <attempt> <startedAt> <finishedAt> <reason> <hash>`."""
-        state, attempt, started, finished, reason, digest = line.split(" ", 5)
-        return cls(state, int(attempt), int(started), int(finished), reason, digest)  # type: ignore[arg-type]  # Redis holds what endJob.lua wrote
+    def _indexes(self) -> str:
+        if (indexes := self.indexes) is None:
+            return ""
+        return f"{indexes.completions}:{indexes.parallelism}:{-1 if indexes.max_failed is None else indexes.max_failed}"
 
 
-@dataclass(frozen=True, slots=True)
-class Enqueued:
-    """The answer for one job: `created`, `replaced`, `exists` in `state`, or `finished` with its `outcome`."""
-
-    code: Literal["created", "replaced", "exists", "finished"]
-    state: str = ""
-    outcome: Outcome | None = None
-
-    @classmethod
-    def parse(cls, line: str) -> Self:
-        code, _, rest = line.partition(" ")
-        if code == "finished":
-            outcome = Outcome.parse(rest)
-            return cls("finished", outcome.state, outcome)
-        return cls(code, rest)  # type: ignore[arg-type]  # held against the header's CODES by a test
-
-
-@dataclass(slots=True)
-class ClaimedJob:
-    """A job under this worker's lease."""
-
-    id: str
-    epoch: int
-    attempt: int
-    """1 for the first."""
-    failures: int
-    """Attempts before this one that count against the retry limit."""
-    started_at: int
-    deadline_at: int
-    """0: none."""
-    queue: str
-    type: str
-    origin: Mapping[str, Any]
-    payload: Mapping[str, Any]
-    tags: Mapping[str, str]
-    backoff_limit: int
-    backoff: Backoff
-    active_deadline: int = 0
-    """Milliseconds from `started_at`; 0: none."""
-
-    @property
-    def last_moment(self) -> float:
-        """When the whole job is over, retries included, in ms of the server's clock."""
-        return self.started_at + self.active_deadline if self.active_deadline else float("inf")
-
-    @classmethod
-    def parse(cls, row: Sequence[Any]) -> Self:
-        """Read one row of claim.lua's answer."""
-        spec = orjson.loads(row[9])
-        return cls(
-            id=row[0].decode(),
-            epoch=int(row[1]),
-            attempt=int(row[2]),
-            failures=int(row[3]),
-            started_at=int(row[4]),
-            deadline_at=int(row[5]),
-            queue=row[6].decode(),
-            type=row[7].decode(),
-            origin=orjson.loads(row[8]),
-            payload=spec["payload"],
-            tags=spec["tags"],
-            backoff_limit=spec["backoffLimit"],
-            backoff=Backoff.from_json(spec["backoff"]),
-            active_deadline=spec.get("activeDeadline", 0),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What a claim brought: `now` by the server's clock, jobs, and after how many seconds to ask again if nobody
-    wakes us before."""
-
-    now: int
-    wait_seconds: float
-    jobs: Sequence[ClaimedJob]
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A past attempt that did not end its job. Times in milliseconds."""
-
-    attempt: int
-    started_at: int
-    ended_at: int
-    worker: str
-    outcome: str
-    error: Mapping[str, Any] | None
-
-    @classmethod
-    def parse(cls, line: bytes) -> Self:
-        data = orjson.loads(line)
-        return cls(
-            data["attempt"],
-            data["startedAt"],
-            data["endedAt"],
-            data["worker"],
-            data["outcome"],
-            data.get("error"),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class JobRecord:
-    """A job as Redis knows it, without its payload. `tombstone`: only the outcome is left of it."""
-
-    id: str
-    state: State
-    version: int = 0
-    queue: str = ""
-    type: str = ""
-    priority: int = 0
-    origin: Mapping[str, Any] = field(default_factory=dict)
-    hash: str = ""
-    created_at: int = 0
-    due_at: int = 0
-    attempt: int = 0
-    failures: int = 0
-    stalls: int = 0
-    epoch: int = 0
-    worker: str = ""
-    started_at: int = 0
-    claimed_at: int = 0
-    deadline_at: int = 0
-    finished_at: int = 0
-    stopping: bool = False
-    progress: Mapping[str, Any] | None = None
-    result: bytes | None = None
-    error: Mapping[str, Any] | None = None
-    reason: str = ""
-    attempts: Sequence[Attempt] = ()
-    tombstone: bool = False
-
-    @property
-    def ended(self) -> bool:
-        return self.state in ENDED
-
-    @classmethod
-    def parse(cls, job_id: str, answer: Any) -> Self | None:
-        """Read one entry of inspect.lua's answer, whose values follow RECORD_FIELDS; None when nothing is known of
-        the id."""
-        if answer is None:
-            return None
-        if isinstance(answer, bytes):
-            left = Outcome.parse(answer.decode())
-            return cls(
-                job_id,
-                left.state,
-                attempt=left.attempt,
-                started_at=left.started_at,
-                finished_at=left.finished_at,
-                reason=left.reason,
-                hash=left.hash,
-                tombstone=True,
-            )
-        values, attempts = answer
-        raw = dict(zip(RECORD_FIELDS, values, strict=True))
-        fields: dict[str, Any] = {name: (raw[key] or b"").decode() for name, key in _TEXTS.items()}
-        fields |= {name: int(raw[key] or 0) for name, key in _NUMBERS.items()}
-        return cls(
-            id=job_id,
-            **fields,
-            origin=_json(raw["origin"]) or {},
-            stopping=raw["stop"] is not None,
-            progress=_json(raw["progress"]),
-            result=raw["result"],
-            error=_json(raw["error"]),
-            attempts=[Attempt.parse(line) for line in attempts],
-        )
-
-
-_TEXTS = {name: name for name in ("state", "queue", "type", "hash", "worker", "reason")}
-_NUMBERS = {
-    "version": "version",
-    "priority": "priority",
-    "created_at": "createdAt",
-    "due_at": "dueAt",
-    "attempt": "attempt",
-    "failures": "failures",
-    "stalls": "stalls",
-    "epoch": "epoch",
-    "started_at": "startedAt",
-    "claimed_at": "claimedAt",
-    "deadline_at": "deadlineAt",
-    "finished_at": "finishedAt",
-}
-RECORD_FIELDS = (
-    "state",
-    *(key for key in _TEXTS.values() if key != "state"),
-    *_NUMBERS.values(),
-    "origin",
-    "stop",
-    "progress",
-    "result",
-    "error",
-)
-"""The fields that inspect asks for; `state` first, because its absence means that there is no record."""
-
-
-def _json(value: bytes | None) -> Mapping[str, Any] | None:
-    """The JSON object in a field; None where it holds none, whoever wrote it."""
-    try:
-        found = orjson.loads(value or b"null")
-    except orjson.JSONDecodeError:
-        return None
-    return found if isinstance(found, dict) else None
+def check_priority(priority: int) -> int:
+    """The number itself. Raises InvalidJob."""
+    if not -1000 <= priority <= 1000:
+        raise InvalidJob("priority", "a number from -1000 to 1000")
+    return priority
 
 
 def _ms(seconds: float) -> int:

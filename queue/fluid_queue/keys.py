@@ -57,6 +57,13 @@ def check_id(job_id: str) -> str:
     return job_id
 
 
+def check_key(field: str, key: str) -> str:
+    """A concurrency or deduplication key itself. Raises InvalidJob, naming `field`."""
+    if not 1 <= len(key) <= 256 or not key.isprintable():
+        raise InvalidJob(field, "1 to 256 printable characters")
+    return key
+
+
 def check_queue(queue: str) -> str:
     """The name itself. Raises InvalidJob."""
     if not _QUEUE.fullmatch(queue):

@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import orjson
 
-from fluid_queue.errors import PermanentError, Postponed, RetryLater, seconds_of
-from fluid_queue.jobs import MAX_RESULT_BYTES, ClaimedJob
+from fluid_queue.errors import PermanentError, Postponed, RateLimited, RetryLater, seconds_of
+from fluid_queue.jobs import MAX_RESULT_BYTES
+from fluid_queue.records import ClaimedJob
 
 StopReason = Literal["deadline", "cancel", "lost", "drain"]
 
@@ -30,6 +31,8 @@ class Ending:
     delay_seconds: float = 0
     result: bytes = b""
     error: bytes = b""
+    scope: Literal["", "queue", "key"] = ""
+    """What else has to wait for `delay_seconds`."""
 
     def arguments(self, job_id: str, epoch: int) -> list[str | int | bytes]:
         return [
@@ -40,6 +43,7 @@ class Ending:
             max(0, round(self.delay_seconds * 1000)),
             self.result,
             self.error,
+            self.scope,
         ]
 
 
@@ -84,7 +88,10 @@ def failed(job: ClaimedJob, error: BaseException, now: int, spread: float, *, ty
         {"type": _text(name)[:MAX_TYPE], "message": _text(error)[:MAX_MESSAGE], "attempt": job.attempt}
     )
     if isinstance(error, Postponed):
-        return Ending("postponed", error.__class__.__name__[:128], seconds_of(error.after), error=detail)
+        scope = error.scope if isinstance(error, RateLimited) else ""
+        if scope == "key" and not job.key:
+            scope = "queue"  # a job without a key shares the provider with its whole queue
+        return Ending("postponed", error.__class__.__name__[:128], seconds_of(error.after), error=detail, scope=scope)
     if isinstance(error, PermanentError):
         return Ending("failed", _word(error.reason), error=detail)
     wait = seconds_of(error.after) if isinstance(error, RetryLater) else job.backoff.wait(job.failures + 1, spread)

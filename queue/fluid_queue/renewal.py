@@ -13,9 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from fluid_queue.connections import Door
 from fluid_queue.keys import KeySpace
 from fluid_queue.scripts import script
 
@@ -31,14 +30,15 @@ _PAUSE = 0.5
 Lease = tuple[str, int]
 """A job's id and the epoch under which it is held."""
 
-Answer = Callable[[Sequence[Lease], Sequence[Lease]], None]
-"""Called from the thread after each renewal, with the leases that were lost and those whose jobs have to stop."""
+Answer = Callable[[Sequence[Lease], Sequence[Lease], int], None]
+"""Called from the thread after each renewal, with the leases that were lost, those whose jobs have to stop, and the version of the
+settings."""
 
 
 class Renewal(threading.Thread):
     """Renews the leases of `held` (id -> epoch) every third of a lease, until `stop`."""
 
-    def __init__(self, url: str, keys: KeySpace, worker: str, lease_seconds: float, answer: Answer) -> None:
+    def __init__(self, door: Door, keys: KeySpace, worker: str, lease_seconds: float, answer: Answer) -> None:
         super().__init__(name="fluid-renewal", daemon=True)
         self.held: dict[str, int] = {}
         self.renewed_at = time.monotonic()
@@ -48,12 +48,11 @@ class Renewal(threading.Thread):
         self._lease_seconds = lease_seconds
         self._interval = lease_seconds / 3
         self._answer = answer
+        self._version = b"0"
         self._ending = threading.Event()
         # The socket outwaits the longest BLPOP, yet notices a connection that died without a word.
         timeout = self._interval + 2
-        self._redis = redis.Redis.from_url(
-            url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0)
-        )
+        self._redis = door.blocking_client(timeout=timeout, connect_timeout=timeout)
 
     def stop(self) -> None:
         """End the thread: wake it for that, and wait until it has ended, a few seconds at most."""
@@ -93,16 +92,17 @@ class Renewal(threading.Thread):
         stopping: list[Lease] = []
         for start in range(0, len(ids), _BATCH):
             pairs = [part for job in ids[start : start + _BATCH] for part in (job, held[job])]
-            for found, answer in zip((lost, stopping), self._run(self._worker, lease, *pairs), strict=True):
+            *answers, self._version = self._run(self._worker, lease, *pairs)
+            for found, answer in zip((lost, stopping), answers, strict=True):
                 found += [(job.decode(), held[job.decode()]) for job in answer]
         self.renewed_at = began
-        self._answer(lost, stopping)
+        self._answer(lost, stopping, int(self._version))
 
-    def _run(self, *arguments: str | int) -> tuple[list[bytes], list[bytes]]:
+    def _run(self, *arguments: str | int) -> tuple[list[bytes], list[bytes], bytes]:
         command = script("renew")
         try:
             answer = self._redis.evalsha(command.sha, 1, self._keys.prefix, *arguments)
         except redis.exceptions.NoScriptError:
             answer = self._redis.eval(command.text, 1, self._keys.prefix, *arguments)
-        lost, stopping = answer
-        return lost, stopping
+        lost, stopping, version = answer
+        return lost, stopping, version

@@ -12,10 +12,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from redis import asyncio as aioredis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+
+from fluid_queue.connections import Door
 
 _LONGEST = 5.0
 """Seconds of one BLPOP; a connection that died without a word is noticed soon after."""
@@ -24,12 +23,11 @@ _LONGEST = 5.0
 class Waker:
     """One consumer's sleep."""
 
-    def __init__(self, url: str, key: str) -> None:
-        self._redis = aioredis.Redis.from_url(
-            url, socket_timeout=_LONGEST + 2, socket_connect_timeout=_LONGEST, retry=Retry(NoBackoff(), 0)
-        )
+    def __init__(self, door: Door, key: str) -> None:
+        self._redis = door.client(timeout=_LONGEST + 2, connect_timeout=_LONGEST)
         self._key = key
         self._interrupted = asyncio.Event()
+        self._nudged = asyncio.Event()
         self._listening: asyncio.Task[bool] | None = None
 
     async def sleep(self, seconds: float) -> None:
@@ -56,6 +54,10 @@ class Waker:
             await asyncio.wait([listening], timeout=0.05)
         return not listening.cancelled() and listening.result()
 
+    def nudge(self) -> None:
+        """End this sleep, or the next one, at once."""
+        self._nudged.set()
+
     def interrupt(self) -> None:
         """End this sleep and every later one at once."""
         self._interrupted.set()
@@ -75,8 +77,11 @@ class Waker:
 
     async def _wait(self, events: set[asyncio.Task[bool]], seconds: float) -> None:
         interrupted = asyncio.ensure_future(self._interrupted.wait())
-        either: set[asyncio.Future[Any]] = {*events, interrupted}
+        nudged = asyncio.ensure_future(self._nudged.wait())
+        either: set[asyncio.Future[Any]] = {*events, interrupted, nudged}
         try:
             await asyncio.wait(either, timeout=max(0.0, seconds), return_when=asyncio.FIRST_COMPLETED)
         finally:
             interrupted.cancel()
+            nudged.cancel()
+            self._nudged.clear()

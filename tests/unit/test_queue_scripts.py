@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fluid_queue import client, renewal, scripts
+from fluid_queue import administration, client, renewal, scripts
 from fluid_queue.errors import ScriptError
 
 
@@ -58,7 +58,7 @@ def test_a_command_answers_only_the_codes_of_its_header(name):
 
 def test_python_sends_each_command_and_no_other():
     sent = set()
-    for module in (client, renewal):
+    for module in (administration, client, renewal):
         for node in ast.walk(ast.parse(Path(module.__file__).read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
                 called = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
@@ -70,7 +70,7 @@ def test_python_sends_each_command_and_no_other():
 def test_the_strides_of_the_headers_are_those_of_python():
     from fluid_queue import Ending, NewJob
 
-    words = {7: "seven", 15: "fifteen"}
+    words = {8: "eight", 20: "twenty"}
     job = NewJob(id="a", type="email").arguments()
     assert words[len(job)] in scripts.header("enqueue").argv
     assert f"local STRIDE = {len(job)}" in scripts.flatten("enqueue")
@@ -85,8 +85,9 @@ def test_a_lua_file_names_what_it_uses(path):
     text = path.read_text()
     wanted = set(re.findall(r"[\w]+", " ".join(re.findall(r"^-- include: (.+)$", text, re.MULTILINE))))
     code = re.sub(r"--.*", "", text)
-    others = {other.stem for other in (scripts.LUA / "includes").glob("*.lua")} - {path.stem, "base"}
-    used = {other for other in others if re.search(rf"\b{other}\(", code)}
-    if path.stem != "base" and re.search(r"\bP \.\.|\bSTEP\b", code):
-        used.add("base")
+    others = {other.stem for other in (scripts.LUA / "includes").glob("*.lua")} - {"base", "changes"}
+    used = {other for other in others if re.search(rf"(?<!function )\b{other}\(", code)} - {path.stem}
+    for shared, word in (("base", r"\bP \.\.|\bSTEP\b|\bENDED\b"), ("changes", r"\bchanges\.")):
+        if path.stem != shared and re.search(word, code):
+            used.add(shared)
     assert used == wanted

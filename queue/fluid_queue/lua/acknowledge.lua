@@ -4,7 +4,7 @@
   RETURNS  a code for each id
   CODES    done   unfinished   gone   FENCED (error)
   EVENTS   none ]]
--- include: base, fenced, expireRecord, evenAtMaxmemory
+-- include: base, fenced, load, expireRecord, evenAtMaxmemory
 local leader = ARGV[1]
 
 evenAtMaxmemory()
@@ -14,16 +14,16 @@ if refused then return refused end
 local codes = {}
 for i = 2, #ARGV do
   local id = ARGV[i]
-  local job = redis.call('HMGET', P .. 'job:' .. id, 'state', 'keep', 'finishedAt')
-  if job[1] and not job[3] then
+  local job = load(id)
+  if job and not ENDED[job.state] then
     codes[#codes + 1] = 'unfinished'
   else
     redis.call('ZREM', P .. 'unacknowledged', id)
-    if job[1] then
-      redis.call('HSET', P .. 'job:' .. id, 'acked', 1)
-      expireRecord(id, job[2])
+    if job then
+      redis.call('HSET', job.record, 'acked', 1)
+      expireRecord(job)
     end
-    codes[#codes + 1] = job[1] and 'done' or 'gone'
+    codes[#codes + 1] = job and 'done' or 'gone'
   end
 end
 return codes

@@ -1,73 +1,143 @@
 --[[ enqueue: put jobs into their queues. Idempotent by id: a job that is there stays as it is, one that has ended tells its outcome.
   KEYS     1 prefix of the key space
   ARGV     1 leader ("<shard>:<epoch>" or "")
-           2.. fifteen for each job: id, queue, type, priority, due (ms of the server's clock, 0 = none), delay (ms), hash, replace (1 = a job
+           2.. twenty for each job: id, queue, type, priority, due (ms of the server's clock, 0 = none), delay (ms), hash, replace (1 = a job
            that never started and has another hash or origin is replaced; in the same queue at the same priority it keeps its place), ack, keep (ms), attempt deadline (ms), active deadline (ms), seed ("<attempt>:<failures>"),
-           origin (JSON), spec (JSON)
+           origin (JSON), spec (bytes), tags (JSON), concurrency key or "", deduplication ("<mode> <ttl ms> <key>" or ""), parent ("<epoch> <id>" or ""),
+           indexes ("<completions>:<parallelism>:<most that may fail, -1 = any>" or "")
   RETURNS  a code for each job
-  CODES    created   replaced   exists <state>   finished <state> <attempt> <startedAt> <finishedAt> <reason> <hash>   FENCED (error)
-  EVENTS   created and replaced ids ]]
--- include: base, clock, fenced, hint, wake, toWaiting, forget, summary
+  CODES    created   replaced   exists <state>   finished <state> <attempt> <startedAt> <finishedAt> <reason> <hash>   duplicate <id of the first>   limited <ms to wait>   stale   FENCED (error)
+  EVENTS   created, replaced and duplicate ids, and those that were deduplicated in their favour ]]
+-- include: base, clock, exact, fenced, load, leave, start, toDelayed, conclude, endJob, erase, admit, twin, touch, summary, stopIndexes, publish, gatesOf
 local leader = ARGV[1]
-local STRIDE = 15
-local ENDED = {completed = true, failed = true, cancelled = true}
+local STRIDE = 20
 
 local refused = fenced(leader)
 if refused then return refused end
 
-local now = math.floor(clock() / 1000)
-local codes, changed, filled, seen = {}, {}, {}, {}
+local nowUs = clock()
+local now = math.floor(nowUs / 1000)
+local codes, seen = {}, {}
+
+-- A child counts for its parent from now on, in the state in which it is.
+local function adopt(parent, id, state)
+  if redis.call('HSETNX', P .. 'children:' .. parent.id, id, ENDED[state] and state or '') == 0 then return end
+  redis.call('HINCRBY', parent.record, 'children', 1)
+  if ENDED[state] then redis.call('HINCRBY', parent.record, state == 'completed' and 'childrenSucceeded' or 'childrenFailed', 1) end
+  touch(parent.id)
+end
+
+-- A child that failed runs again when a later attempt of its parent asks for it.
+local function disown(parent, id)
+  if redis.call('HGET', P .. 'children:' .. parent.id, id) then
+    redis.call('HDEL', P .. 'children:' .. parent.id, id)
+    redis.call('HINCRBY', parent.record, 'children', -1)
+    redis.call('HINCRBY', parent.record, 'childrenFailed', -1)
+  end
+end
 
 -- What stands in the way of a new record under this id, as a code; nil when nothing does, then with the record that is replaced.
-local function present(id, hash, replace, origin)
-  local job = redis.call('HMGET', P .. 'job:' .. id, 'state', 'hash', 'startedAt', 'queue', 'priority', 'seq', 'origin')
-  if not job[1] then
-    local outcome = redis.call('HGET', P .. 'tombstones', id)
-    return outcome and ('finished ' .. outcome)
+local function present(id, hash, replace, origin, parent)
+  local job = load(id)
+  local ended
+  if job and ENDED[job.state] then
+    ended = summary(id)
+  elseif not job then
+    ended = redis.call('HGET', P .. 'tombstones', id)
   end
-  if ENDED[job[1]] then return 'finished ' .. summary(id) end
-  if replace == '1' and not job[3] and (job[2] ~= hash or job[7] ~= origin) then
-    forget(id, job[4])
-    return nil, {state = job[1], queue = job[4], priority = job[5], seq = tonumber(job[6])}
+  if ended then
+    local state = string.match(ended, '^%S+')
+    if parent and state ~= 'completed' then
+      if job then redis.call('ZREM', P .. state .. ':' .. job.queue, id) end
+      erase(job or {id = id, record = P .. 'job:' .. id})
+      disown(parent, id)
+      return nil
+    end
+    if parent then adopt(parent, id, state) end
+    return 'finished ' .. ended
   end
-  return 'exists ' .. job[1]
+  if not job then return nil end
+  if replace == '1' and not job.startedAt and (job.hash ~= hash or redis.call('HGET', job.record, 'origin') ~= origin) then
+    if job.completions then stopIndexes(job, 'cancel', now) end
+    leave(job, now)
+    erase(job)
+    return nil, job
+  end
+  if parent then adopt(parent, id, job.state) end
+  return 'exists ' .. job.state
+end
+
+local function parentOf(text)
+  local epoch, id = string.match(text, '^(%d+) (.+)$')
+  if not id then return nil, true end
+  local parent = load(id)
+  return parent, parent and parent.state == 'active' and parent.epoch == epoch
+end
+
+local function put(i, replaced, parent)
+  local id, queue, kind, priority, due, delay = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], tonumber(ARGV[i + 4]), tonumber(ARGV[i + 5])
+  local attempt, failures = string.match(ARGV[i + 12], '^(%d+):(%d+)$')
+  local mode, ttl, key = string.match(ARGV[i + 17], '^(%a+) (%d+) (.+)$')
+  local completions, parallelism, allowed = string.match(ARGV[i + 19], '^(%d+):(%d+):(-?%d+)$')
+  local job = {id = id, record = P .. 'job:' .. id, queue = queue, type = kind, priority = priority, version = replaced and replaced.version or 0, hash = ARGV[i + 6],
+    ack = ARGV[i + 8], keep = ARGV[i + 9], attempt = attempt, tags = ARGV[i + 15], completions = completions, gates = gatesOf(ARGV[i + 16], nil)}
+  redis.call('HSET', job.record, 'queue', queue, 'type', kind, 'priority', priority, 'seq', 0, 'hash', job.hash, 'ack', job.ack, 'keep', job.keep,
+    'attemptDeadline', ARGV[i + 10], 'activeDeadline', ARGV[i + 11], 'attempt', attempt, 'failures', failures, 'origin', ARGV[i + 13], 'spec', ARGV[i + 14],
+    'tags', job.tags, 'createdAt', now)
+  if ARGV[i + 16] ~= '' then redis.call('HSET', job.record, 'key', ARGV[i + 16]) end
+  if parent then
+    redis.call('HSET', job.record, 'parent', parent.id)
+    adopt(parent, id, '')
+  end
+  if completions then
+    redis.call('HSET', job.record, 'completions', completions, 'parallelism', parallelism, 'maxFailedIndexes', allowed)
+    redis.call('PERSIST', P .. 'items:' .. id)
+  end
+  if job.ack == '1' then redis.call('ZADD', P .. 'unacknowledged', now, id) end
+  if not seen[queue] then redis.call('SADD', P .. 'queues', queue); seen[queue] = true end
+
+  if mode then
+    local first, state = twin(id, mode, key)
+    if first and mode == 'Replace' then
+      local other = load(first)
+      if not other.startedAt then endJob(other, now, 'completed', 'Deduplicated', {'deduplicatedBy', id}) end
+    elseif first then
+      conclude(job, now, 'completed', 'Deduplicated', 'deduplicatedBy', first)
+      return 'duplicate ' .. first
+    end
+    if mode ~= 'Throttle' then
+      job.dedup = key
+      redis.call('HSET', job.record, 'dedup', key)
+    end
+    redis.call('SET', P .. 'deduplication:' .. key, id)
+    if ttl ~= '0' then redis.call('PEXPIRE', P .. 'deduplication:' .. key, ttl) end
+  end
+
+  if delay > 0 then due = math.max(due, now + delay) end
+  if due > now then
+    toDelayed(job, due)
+  else
+    local stays = replaced and replaced.state == 'waiting' and replaced.queue == queue and replaced.priority == priority
+    start(job, now, stays and replaced.seq or nil)
+  end
+  return replaced and 'replaced' or 'created'
 end
 
 for i = 2, #ARGV, STRIDE do
-  local id, queue, kind, priority = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  local due, delay, hash, replace = tonumber(ARGV[i + 4]), tonumber(ARGV[i + 5]), ARGV[i + 6], ARGV[i + 7]
-  local ack, keep, attemptDeadline, activeDeadline = ARGV[i + 8], ARGV[i + 9], ARGV[i + 10], ARGV[i + 11]
-  local attempt, failures = string.match(ARGV[i + 12], '^(%d+):(%d+)$')
-  local origin, spec = ARGV[i + 13], ARGV[i + 14]
-
-  local code, replaced = present(id, hash, replace, origin)
-  if not code then
-    local key = P .. 'job:' .. id
-    if not seen[queue] then redis.call('SADD', P .. 'queues', queue); seen[queue] = true end
-    if delay > 0 then due = math.max(due, now + delay) end
-    local state, seq = 'waiting', 0
-    if due > now then
-      state = 'delayed'
-      redis.call('ZADD', P .. 'delayed:' .. queue, due, id)
-      redis.call('SADD', P .. 'busy', queue)
-    else
-      due = 0
-      local stays = replaced and replaced.state == 'waiting' and replaced.queue == queue and replaced.priority == priority
-      seq = toWaiting(id, queue, priority, stays and replaced.seq or nil)
-    end
-    redis.call('HSET', key, 'queue', queue, 'type', kind, 'priority', priority, 'seq', seq, 'spec', spec, 'origin', origin, 'hash', hash,
-      'attemptDeadline', attemptDeadline, 'activeDeadline', activeDeadline, 'keep', keep, 'ack', ack,
-      'state', state, 'createdAt', now, 'dueAt', due, 'attempt', attempt, 'failures', failures)
-    redis.call('HINCRBY', key, 'version', 1)
-    if ack == '1' then redis.call('ZADD', P .. 'unacknowledged', now, id) end
-    filled[queue] = true
-    changed[#changed + 1] = id
-    code = replaced and 'replaced' or 'created'
+  local id = ARGV[i]
+  local parent, holds = parentOf(ARGV[i + 18])
+  local code, replaced
+  if not holds then
+    code = 'stale'
+  else
+    code, replaced = present(id, ARGV[i + 6], ARGV[i + 7], ARGV[i + 13], parent)
   end
-  codes[#codes + 1] = code
+  if not code and not replaced and not parent then
+    local wait = admit(ARGV[i + 1], nowUs)
+    if wait then code = 'limited ' .. exact(wait) end
+  end
+  codes[#codes + 1] = code or put(i, replaced, parent)
 end
 
--- A delayed job wakes a sleeper too: it may fall due before the time that the sleeper waits for.
-wake(filled)
-hint(changed)
+publish()
 return codes

@@ -1,73 +1,96 @@
 --[[ finish: end attempts. Only the holder of the lease may; the same epoch twice is answered as done, so a lost answer does no harm.
   KEYS     1 prefix of the key space
-  ARGV     1.. seven for each job: id, epoch, outcome, reason, delay (ms), result (JSON or ""), error (JSON or "")
+  ARGV     1.. eight for each job: id, epoch, outcome, reason, delay (ms), result (bytes or ""), error (JSON or ""), scope ("", or what is limited for the delay: "queue" or "key")
            outcomes: completed; failed; retry (counts, waits delay); postponed (counts not, waits delay); released (counts not, old place);
-           stopped (the handler obeyed a stop: cancelled, or released if nobody asks any more)
+           stopped (the handler obeyed a stop: cancelled or suspended, or released if nobody asks any more)
   RETURNS  a code for each job
   CODES    done   again   stale   gone
   EVENTS   done ids ]]
--- include: base, clock, exact, hint, wake, endJob, handBack, noteAttempt, evenAtMaxmemory
-local STRIDE = 7
+-- include: base, clock, exact, load, leave, endJob, enter, toDelayed, release, noteAttempt, measure, setting, circuitSuccess, circuitFailure, limitScope, evenAtMaxmemory, publish
+local STRIDE = 8
 
 evenAtMaxmemory()
 local now = math.floor(clock() / 1000)
-local codes, changed, filled = {}, {}, {}
+local codes = {}
 
-local function release(id, queue)
-  local key = P .. 'job:' .. id
-  if redis.call('HINCRBY', key, 'attempt', -1) == 0 then redis.call('HDEL', key, 'startedAt') end
-  handBack(id, queue)
-  filled[queue] = true
+local function complete(job, reason, result)
+  local fields = result ~= '' and {'result', result} or {}
+  if setting(job.queue).circuitBreaker then circuitSuccess(job.queue) end
+  if not job.children then
+    endJob(job, now, 'completed', reason, fields)
+    return
+  end
+  local v = redis.call('HMGET', job.record, 'children', 'childrenSucceeded', 'childrenFailed', 'activeDeadline')
+  local failed = tonumber(v[3] or '0')
+  if tonumber(v[2] or '0') + failed >= tonumber(v[1]) then
+    endJob(job, now, failed > 0 and 'failed' or 'completed', failed > 0 and 'ChildFailed' or reason, fields)
+    return
+  end
+  leave(job, now)
+  redis.call('HDEL', job.record, 'deadlineAt')
+  enter(job, 'waiting-children', now, unpack(fields))
+  local deadline = tonumber(v[4] or '0')
+  if deadline > 0 then redis.call('ZADD', P .. 'leases', exact(tonumber(job.startedAt) + deadline), job.id) end
 end
 
-local function delay(id, queue, ms, failures)
-  local key = P .. 'job:' .. id
-  redis.call('ZREM', P .. 'active:' .. queue, id)
-  redis.call('ZREM', P .. 'leases', id)
-  redis.call('ZADD', P .. 'delayed:' .. queue, now + ms, id)
-  redis.call('SADD', P .. 'busy', queue)
-  redis.call('HSET', key, 'state', 'delayed', 'dueAt', exact(now + ms))
-  redis.call('HINCRBY', key, 'failures', failures)
-  redis.call('HINCRBY', key, 'version', 1)
-  filled[queue] = true
+local function delay(job, ms, failures, reason, error)
+  noteAttempt(job, now, reason, error)
+  leave(job, now)
+  toDelayed(job, now + ms, 'failures', exact(tonumber(job.failures) + failures))
+end
+
+-- Handler and script agree that this attempt did not succeed.
+local function fail(job, outcome, reason, ms, error, scope)
+  local breaker = setting(job.queue).circuitBreaker
+  local wait = breaker and (outcome == 'retry' or reason == 'BackoffLimitExceeded') and circuitFailure(job.queue, breaker, error, now)
+  if wait then
+    delay(job, math.max(wait, outcome == 'retry' and ms or 0), 0, 'CircuitOpen', error)
+  elseif outcome == 'failed' then
+    endJob(job, now, 'failed', reason, {})
+  elseif outcome == 'retry' then
+    delay(job, ms, 1, reason, error)
+  else
+    local key = redis.call('HGET', job.record, 'key')
+    if scope == 'queue' then limitScope('queue:' .. job.queue, now + ms) end
+    if scope == 'key' and key then limitScope('key:' .. job.queue .. ':' .. key, now + ms) end
+    delay(job, ms, 0, reason, error)
+  end
 end
 
 for i = 1, #ARGV, STRIDE do
   local id, epoch, outcome, reason = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  local ms, result, error = tonumber(ARGV[i + 4]), ARGV[i + 5], ARGV[i + 6]
-  local key = P .. 'job:' .. id
-  local job = redis.call('HMGET', key, 'state', 'epoch', 'queue', 'stop')
+  local ms, result, error, scope = tonumber(ARGV[i + 4]), ARGV[i + 5], ARGV[i + 6], ARGV[i + 7]
+  local job = load(id)
   local code = 'done'
-  if not job[1] then
+  if not job then
     code = 'gone'
-  elseif job[2] ~= epoch then
+  elseif job.epoch ~= epoch then
     code = 'stale'
-  elseif job[1] == 'waiting' and outcome == 'completed' then
+  elseif (job.state == 'waiting' or job.state == 'blocked') and outcome == 'completed' then
     -- Its lease ran out and nobody has taken it over: the work is done, so it is not done again.
-    endJob(id, now, 'completed', reason, result ~= '' and {'result', result} or {})
-  elseif job[1] ~= 'active' then
+    complete(job, reason, result)
+  elseif job.state ~= 'active' then
     code = 'again'
-  elseif outcome == 'completed' then
-    endJob(id, now, 'completed', reason, result ~= '' and {'result', result} or {})
-  elseif (outcome == 'stopped' or outcome == 'released') and job[4] == 'cancel' then
-    endJob(id, now, 'cancelled', 'Cancelled', {})
-  elseif outcome == 'stopped' or outcome == 'released' then
-    release(id, job[3])
   else
-    if error ~= '' then redis.call('HSET', key, 'error', error) end
-    if job[4] == 'cancel' then
-      endJob(id, now, 'cancelled', 'Cancelled', {})
-    elseif outcome == 'failed' then
-      endJob(id, now, 'failed', reason, {})
+    measure(job, 'run', now - tonumber(job.claimedAt))
+    if outcome == 'completed' then
+      complete(job, reason, result)
+    elseif job.stop == 'cancel' and not job.index then
+      if error ~= '' then redis.call('HSET', job.record, 'error', error) end
+      endJob(job, now, 'cancelled', 'Cancelled', {})
+    elseif outcome == 'stopped' or outcome == 'released' then
+      release(job, now)
     else
-      noteAttempt(id, now, reason, error)
-      delay(id, job[3], ms, outcome == 'retry' and 1 or 0)
+      if error ~= '' then redis.call('HSET', job.record, 'error', error) end
+      if job.index and job.stop then
+        release(job, now)
+      else
+        fail(job, outcome, reason, ms, error, scope)
+      end
     end
   end
-  if code == 'done' then changed[#changed + 1] = id end
   codes[#codes + 1] = code
 end
 
-wake(filled)
-hint(changed)
+publish()
 return codes

@@ -1,7 +1,7 @@
 --[[ renew: keep a worker's leases; answer which jobs it has lost and which it must stop. A lease that ran out but was not taken is kept.
   KEYS     1 prefix of the key space
   ARGV     1 worker   2 lease (ms)   3.. id and epoch for each job
-  RETURNS  {{lost ids}, {ids to stop}}
+  RETURNS  {{lost ids}, {ids to stop}, version of the settings}
   CODES    none   EVENTS none ]]
 -- include: base, clock, evenAtMaxmemory
 local worker, lease = ARGV[1], tonumber(ARGV[2])
@@ -20,4 +20,4 @@ for i = 3, #ARGV, 2 do
     lost[#lost + 1] = id
   end
 end
-return {lost, stop}
+return {lost, stop, redis.call('HGET', P .. 'settings', 'version') or '0'}

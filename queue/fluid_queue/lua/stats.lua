@@ -1,17 +1,39 @@
 --[[ stats: how the queues stand.
   KEYS     1 prefix of the key space
   ARGV     none
-  RETURNS  {now (ms), workers seen in the last minute, {queue, waiting, active, delayed, arrival of the first waiting job (ms, 0 = none), completed, failed, cancelled}...}
+  RETURNS  {now (ms), workers seen in the last minute, {field and value of `counts`...}, {queue, waiting, active, delayed, blocked, suspended,
+           waiting for children, oldest waiting job is ready since (ms, 0 = none), paused (0 or 1), limited until (ms), circuit open until (ms), its error type}...}
   CODES    none   EVENTS none ]]
--- include: base, clock
+-- include: base, clock, exact, setting
+local LEVELS = 20
 local now = math.floor(clock() / 1000)
-local answer = {now, redis.call('ZCOUNT', P .. 'workers', now - 60000, '+inf')}
+
+-- The oldest of those that stand first at their priority; with more than LEVELS priorities in use, of the best ones.
+local function oldest(queue)
+  local waiting, from, found = P .. 'waiting:' .. queue, '-inf', 0
+  for _ = 1, LEVELS do
+    local head = redis.call('ZRANGEBYSCORE', waiting, from, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+    if not head[2] then break end
+    local since = tonumber(redis.call('HGET', P .. 'job:' .. head[1], 'readyAt') or '0')
+    if since > 0 and (found == 0 or since < found) then found = since end
+    from = exact((math.floor(tonumber(head[2]) / STEP) + 1) * STEP)
+  end
+  return found
+end
+
+local answer = {now, redis.call('ZCOUNT', P .. 'workers', now - 60000, '+inf'), redis.call('HGETALL', P .. 'counts')}
 for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do
-  local first = redis.call('ZRANGE', P .. 'waiting:' .. queue, 0, 0)[1]
-  local ended = redis.call('HMGET', P .. 'counters', queue .. ':completed', queue .. ':failed', queue .. ':cancelled')
-  answer[#answer + 1] = {
-    queue, redis.call('ZCARD', P .. 'waiting:' .. queue), redis.call('ZCARD', P .. 'active:' .. queue), redis.call('ZCARD', P .. 'delayed:' .. queue),
-    first and redis.call('HGET', P .. 'job:' .. first, 'createdAt') or '0', ended[1] or '0', ended[2] or '0', ended[3] or '0',
-  }
+  local row = {queue}
+  for _, state in ipairs({'waiting', 'active', 'delayed', 'blocked', 'suspended', 'waiting-children'}) do
+    row[#row + 1] = redis.call('ZCARD', P .. state .. ':' .. queue)
+  end
+  local paused = setting(queue).paused or redis.call('SISMEMBER', P .. 'paused', queue) == 1
+  local circuit = redis.call('HMGET', P .. 'circuit:' .. queue, 'until', 'error')
+  row[#row + 1] = oldest(queue)
+  row[#row + 1] = paused and 1 or 0
+  row[#row + 1] = tonumber(redis.call('ZSCORE', P .. 'limits', 'queue:' .. queue) or '0')
+  row[#row + 1] = tonumber(circuit[1] or '0')
+  row[#row + 1] = circuit[1] and circuit[2] or ''
+  answer[#answer + 1] = row
 end
 return answer

@@ -1,13 +1,24 @@
--- include: base, forget, expireRecord, tombstone, summary
--- endJob: the one way into completed, failed and cancelled. `fields` are further pairs for the record.
-local function endJob(id, now, state, reason, fields)
-  local key = P .. 'job:' .. id
-  local job = redis.call('HMGET', key, 'queue', 'keep', 'ack')
-  forget(id, job[1])
-  redis.call('HSET', key, 'state', state, 'reason', reason, 'finishedAt', now, unpack(fields))
-  redis.call('HDEL', key, 'stop')
-  redis.call('HINCRBY', key, 'version', 1)
-  redis.call('HINCRBY', P .. 'counters', job[1] .. ':' .. state, 1)
-  tombstone(id, summary(id), now, tonumber(job[2]))
-  if job[3] ~= '1' then expireRecord(id, job[2]) end
+-- include: leave, conclude, endIndex, endChild, enter
+-- endJob: the one way into completed, failed and cancelled, for a job in whatever state, and for all that waited for it alone. `fields`
+-- are further pairs for the record.
+local function endJob(job, now, state, reason, fields)
+  while job do
+    leave(job, now)
+    local parent, itsState, itsReason
+    if job.index then
+      local error = ''
+      for i = 1, #fields, 2 do
+        if fields[i] == 'error' then error = fields[i + 1] end
+      end
+      if error == '' then error = redis.call('HGET', job.record, 'error') or '' end
+      parent, itsState, itsReason = endIndex(job, now, state, error)
+    elseif state == 'suspended' then
+      redis.call('HDEL', job.record, 'stop')
+      enter(job, 'suspended', now)
+    else
+      conclude(job, now, state, reason, unpack(fields))
+      if job.parent then parent, itsState, itsReason = endChild(job, state) end
+    end
+    job, state, reason, fields = parent, itsState, itsReason, {}
+  end
 end

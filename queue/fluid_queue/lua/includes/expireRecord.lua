@@ -1,7 +1,10 @@
 -- include: base
--- expireRecord: let a finished record, its attempts and its log go after `keep` ms.
-local function expireRecord(id, keep)
-  for _, kind in ipairs({'job:', 'attempts:', 'log:'}) do
-    redis.call('PEXPIRE', P .. kind .. id, keep)
+-- expireRecord: let a finished record and what belongs to it go after `keep` ms.
+local function expireRecord(job)
+  local names = {'job:', 'attempts:', 'log:'}
+  if job.children then names[#names + 1] = 'children:' end
+  if job.completions then
+    for _, name in ipairs({'items:', 'completed-indexes:', 'failed-indexes:'}) do names[#names + 1] = name end
   end
+  for _, name in ipairs(names) do redis.call('PEXPIRE', P .. name .. job.id, job.keep) end
 end

@@ -1,27 +1,39 @@
--- include: base, exact, noteAttempt, endJob, handBack
--- takeBack: jobs whose lease ran out wait again, or end: cancelled if that was asked, failed at the last stall allowed.
--- Adds the ids to `changed` and the queues that got work to `queues`.
-local function takeBack(now, limit, maxStalled, changed, queues)
-  local lost = redis.call('ZRANGEBYSCORE', P .. 'leases', '-inf', now, 'LIMIT', 0, limit)
-  for _, id in ipairs(lost) do
-    local key = P .. 'job:' .. id
-    local job = redis.call('HMGET', key, 'queue', 'stop')
-    if job[1] then
-      local stalls = redis.call('HINCRBY', key, 'stalls', 1)
-      if job[2] == 'cancel' then
-        endJob(id, now, 'cancelled', 'Cancelled', {})
+-- include: base, exact, load, noteAttempt, endJob, handBack, stopIndexes
+-- takeBack: jobs whose lease ran out wait again, or end: cancelled if that was asked, failed at the last stall allowed. Jobs that wait for
+-- children or indexes stand among the leases with their deadline.
+local function overdue(job, now)
+  if not job.completions then
+    endJob(job, now, 'failed', 'DeadlineExceeded', {})
+  elseif job.stop then
+    redis.call('ZREM', P .. 'leases', job.id)
+  elseif stopIndexes(job, 'fail DeadlineExceeded', now) == 0 then
+    endJob(job, now, 'failed', 'DeadlineExceeded', {})
+  else
+    redis.call('ZREM', P .. 'leases', job.id)
+  end
+end
+
+local function takeBack(now, limit, maxStalled)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'leases', '-inf', now, 'LIMIT', 0, limit)) do
+    local job = load(id)
+    if job and job.state == 'waiting-children' then
+      overdue(job, now)
+    elseif not job or job.state ~= 'active' then
+      redis.call('ZREM', P .. 'leases', id)
+    else
+      local stalls = redis.call('HINCRBY', job.record, 'stalls', 1)
+      if job.stop == 'cancel' then
+        endJob(job, now, 'cancelled', 'Cancelled', {})
+      elseif job.index and job.stop then
+        endJob(job, now, 'released', '', {})
       elseif stalls >= maxStalled then
         local error = '{"type":"Stalled","message":"the worker vanished ' .. exact(stalls)
-          .. ' times while it ran this job","attempt":' .. redis.call('HGET', key, 'attempt') .. '}'
-        endJob(id, now, 'failed', 'Stalled', {'error', error})
+          .. ' times while it ran this job","attempt":' .. job.attempt .. '}'
+        endJob(job, now, 'failed', 'Stalled', {'error', error})
       else
-        noteAttempt(id, now, 'Stalled', '')
-        handBack(id, job[1])
-        queues[job[1]] = true
+        noteAttempt(job, now, 'Stalled', '')
+        handBack(job, now)
       end
-      changed[#changed + 1] = id
-    else
-      redis.call('ZREM', P .. 'leases', id)
     end
   end
 end

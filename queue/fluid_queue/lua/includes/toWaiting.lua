@@ -1,8 +1,17 @@
--- include: base, exact
--- toWaiting: put a job into its queue. A job that was waiting before keeps its `seq` and so its place; nil takes a new one.
-local function toWaiting(id, queue, priority, seq)
-  redis.call('SADD', P .. 'busy', queue)
-  seq = seq or redis.call('INCR', P .. 'seq')
-  redis.call('ZADD', P .. 'waiting:' .. queue, exact((1000 - tonumber(priority)) * STEP + seq), id)
-  return seq
+-- include: base, changes, exact, enter, block, shut, turn
+-- toWaiting: put a job into its queue, or aside while a gate of it is shut. A job that was waiting before keeps its `seq` and so its
+-- place; without one it takes a new one.
+local function toWaiting(job, now, seq, ...)
+  seq = seq or turn(job)
+  job.seq = seq
+  local score = (1000 - tonumber(job.priority)) * STEP + seq
+  redis.call('HSET', job.record, 'seq', exact(seq), 'readyAt', now, 'dueAt', 0, ...)
+  local gate = shut(job, now)
+  if gate then
+    block(job, gate, score)
+  else
+    redis.call('SADD', P .. 'busy', job.queue)
+    enter(job, 'waiting', score)
+    changes.queues[job.queue] = true
+  end
 end

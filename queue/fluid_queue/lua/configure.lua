@@ -1,0 +1,28 @@
+--[[ configure: what the environment wants of its workers, as one record; every claim and renewal answers its version. Pauses are not part of it.
+  KEYS     1 prefix of the key space
+  ARGV     1 leader ("<shard>:<epoch>" or "")   2.. field and value: "suspend" ("1"), "outbound" (JSON), "queue:<queue>" (JSON)
+  RETURNS  version: the old one when nothing has changed
+  CODES    FENCED (error)
+  EVENTS   none ]]
+-- include: base, fenced, wakeSelector
+local leader = ARGV[1]
+
+local refused = fenced(leader)
+if refused then return refused end
+
+local key = P .. 'settings'
+local before, fields = {}, 0
+local all = redis.call('HGETALL', key)
+for i = 1, #all, 2 do before[all[i]] = all[i + 1] end
+local version = tonumber(before.version or '0')
+before.version = nil
+for _ in pairs(before) do fields = fields + 1 end
+
+local same = version > 0 and fields == (#ARGV - 1) / 2
+for i = 2, #ARGV, 2 do same = same and before[ARGV[i]] == ARGV[i + 1] end
+if same then return version end
+
+redis.call('DEL', key)
+redis.call('HSET', key, 'version', version + 1, unpack(ARGV, 2))
+for _, selector in ipairs(redis.call('ZRANGE', P .. 'selectors', 0, -1)) do wakeSelector(selector) end
+return version + 1

@@ -1,0 +1,6 @@
+-- include: base, enter, exact
+-- block: set a job aside until its gate opens; whoever leaves the gate brings the first of them back, so nobody stands in another's way.
+local function block(job, gate, score)
+  redis.call('ZADD', P .. 'blocked:' .. job.queue .. ':' .. gate, exact(score), job.id)
+  enter(job, 'blocked', score, 'blockedBy', gate)
+end

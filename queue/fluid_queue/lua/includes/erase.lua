@@ -1,0 +1,9 @@
+-- include: base
+-- erase: nothing is left of a job that has left its state, its tombstone included.
+local function erase(job)
+  local id = job.id
+  redis.call('DEL', job.record, P .. 'attempts:' .. id, P .. 'log:' .. id, P .. 'children:' .. id, P .. 'items:' .. id,
+    P .. 'completed-indexes:' .. id, P .. 'failed-indexes:' .. id)
+  redis.call('HDEL', P .. 'tombstones', id)
+  redis.call('ZREM', P .. 'tombstones:expiry', id)
+end

@@ -1,0 +1,13 @@
+--[[ items: lay down what each index of an index job gets; enqueue the job within the hour, or they go.
+  KEYS     1 prefix of the key space
+  ARGV     1 id of the job to come   2.. index and its item (bytes)
+  RETURNS  a code
+  CODES    done   exists
+  EVENTS   none ]]
+-- include: base
+local id = ARGV[1]
+
+if redis.call('EXISTS', P .. 'job:' .. id) == 1 then return 'exists' end
+redis.call('HSET', P .. 'items:' .. id, unpack(ARGV, 2))
+redis.call('PEXPIRE', P .. 'items:' .. id, 3600000)
+return 'done'

@@ -1,0 +1,35 @@
+--[[ reprioritize: another priority for jobs that have not ended; among those of the new one a job keeps its place by arrival.
+  KEYS     1 prefix of the key space
+  ARGV     1 leader ("<shard>:<epoch>" or "")   2 priority   3.. ids
+  RETURNS  a code for each id
+  CODES    reprioritized   finished <state>   gone   FENCED (error)
+  EVENTS   reprioritized ids ]]
+-- include: base, exact, fenced, load, touch, changes, publish
+local leader, priority = ARGV[1], ARGV[2]
+
+local refused = fenced(leader)
+if refused then return refused end
+
+local codes = {}
+for i = 3, #ARGV do
+  local job = load(ARGV[i])
+  local code = 'reprioritized'
+  if not job then
+    code = 'gone'
+  elseif ENDED[job.state] then
+    code = 'finished ' .. job.state
+  else
+    local score = exact((1000 - tonumber(priority)) * STEP + (job.seq or 0))
+    redis.call('HSET', job.record, 'priority', priority, 'version', exact(job.version + 1))
+    if job.state == 'waiting' or job.state == 'blocked' then redis.call('ZADD', P .. job.state .. ':' .. job.queue, score, job.id) end
+    if job.state == 'blocked' then
+      redis.call('ZADD', P .. 'blocked:' .. job.queue .. ':' .. redis.call('HGET', job.record, 'blockedBy'), score, job.id)
+    end
+    touch(job.id)
+    changes.queues[job.queue] = true
+  end
+  codes[#codes + 1] = code
+end
+
+publish()
+return codes

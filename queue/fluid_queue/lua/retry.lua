@@ -1,0 +1,40 @@
+--[[ retry: run jobs again that have failed or were cancelled, with all their retries; of a job with indexes those that did not complete.
+  KEYS     1 prefix of the key space
+  ARGV     1 leader ("<shard>:<epoch>" or "")   2.. ids
+  RETURNS  a code for each id
+  CODES    retried   unchanged   gone   FENCED (error)
+  EVENTS   retried ids ]]
+-- include: base, clock, fenced, load, start, publish
+local leader = ARGV[1]
+
+local refused = fenced(leader)
+if refused then return refused end
+
+local now = math.floor(clock() / 1000)
+local codes = {}
+for i = 2, #ARGV do
+  local id = ARGV[i]
+  local job = load(id)
+  local code = 'retried'
+  if not job then
+    code = 'gone'
+  elseif job.state ~= 'failed' and job.state ~= 'cancelled' then
+    code = 'unchanged'
+  else
+    redis.call('ZREM', P .. job.state .. ':' .. job.queue, id)
+    redis.call('HDEL', job.record, 'reason', 'error', 'result', 'finishedAt', 'startedAt', 'stop', 'acked', 'progress', 'stalls', 'failed',
+      'children', 'childrenSucceeded', 'childrenFailed')
+    redis.call('HSET', job.record, 'failures', 0)
+    redis.call('HDEL', P .. 'tombstones', id)
+    redis.call('ZREM', P .. 'tombstones:expiry', id)
+    redis.call('DEL', P .. 'children:' .. id, P .. 'failed-indexes:' .. id)
+    for _, name in ipairs({'job:', 'attempts:', 'log:', 'items:', 'completed-indexes:'}) do redis.call('PERSIST', P .. name .. id) end
+    if job.ack == '1' then redis.call('ZADD', P .. 'unacknowledged', now, id) end
+    job.startedAt = nil
+    start(job, now)
+  end
+  codes[#codes + 1] = code
+end
+
+publish()
+return codes

@@ -1,0 +1,304 @@
+"""Jobs as Redis knows them: what a worker gets, what an inspector reads, what is left at the end. No I/O.
+
+Times are integers, milliseconds of the server's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+import orjson
+
+from fluid_queue.retries import Backoff
+
+State = Literal[
+    "waiting",
+    "blocked",
+    "delayed",
+    "suspended",
+    "active",
+    "waiting-children",
+    "completed",
+    "failed",
+    "cancelled",
+]
+
+ENDED: frozenset[str] = frozenset({"completed", "failed", "cancelled"})
+"""States that a job leaves only by `Queue.retry`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job ended, in the few words that also a tombstone knows."""
+
+    state: State
+    attempt: int
+    started_at: int
+    """0: it never started."""
+    finished_at: int
+    reason: str
+    hash: str = ""
+
+    @classmethod
+    def parse(cls, line: str) -> Self:
+        """Read `<state> <attempt> <startedAt> <finishedAt> <reason> <hash>`."""
+        state, attempt, started, finished, reason, digest = line.split(" ", 5)
+        return cls(state, int(attempt), int(started), int(finished), reason, digest)  # type: ignore[arg-type]  # Redis holds what endJob.lua wrote
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """The answer for one job: `created`, `replaced`, `exists` in `state`, or `finished` with its `outcome`. `duplicate`: it has ended as
+    completed, because `first` made it needless. `limited`: not taken; try again after `wait_seconds`. `stale`: its parent's attempt is no
+    longer the one that runs."""
+
+    code: Literal["created", "replaced", "exists", "finished", "duplicate", "limited", "stale"]
+    state: str = ""
+    outcome: Outcome | None = None
+    first: str = ""
+    wait_seconds: float = 0
+
+    @classmethod
+    def parse(cls, line: str) -> Self:
+        code, _, rest = line.partition(" ")
+        if code == "finished":
+            outcome = Outcome.parse(rest)
+            return cls("finished", outcome.state, outcome)
+        if code == "duplicate":
+            return cls("duplicate", "completed", first=rest)
+        if code == "limited":
+            return cls("limited", wait_seconds=int(rest) / 1000)
+        return cls(code, rest)  # type: ignore[arg-type]  # held against the header's CODES by a test
+
+
+@dataclass(slots=True)
+class ClaimedJob:
+    """A job under this worker's lease."""
+
+    id: str
+    epoch: int
+    attempt: int
+    """1 for the first."""
+    failures: int
+    """Attempts before this one that count against the retry limit."""
+    started_at: int
+    deadline_at: int
+    """0: none."""
+    queue: str
+    type: str
+    origin: Mapping[str, Any]
+    payload: Mapping[str, Any]
+    tags: Mapping[str, str]
+    backoff_limit: int
+    backoff: Backoff
+    active_deadline: int = 0
+    """Milliseconds from `started_at`; 0: none."""
+    stalls: int = 0
+    """Workers that vanished while they ran it."""
+    key: str = ""
+    index: int | None = None
+    """Of an index job: which one this is."""
+
+    @property
+    def last_moment(self) -> float:
+        """When the whole job is over, retries included, in ms of the server's clock."""
+        return self.started_at + self.active_deadline if self.active_deadline else float("inf")
+
+    @classmethod
+    def parse(cls, row: Sequence[Any]) -> Self:
+        """Read one row of claim.lua's answer."""
+        spec = orjson.loads(row[9])
+        item = orjson.loads(row[14]) if row[14] else {}
+        return cls(
+            id=row[0].decode(),
+            epoch=int(row[1]),
+            attempt=int(row[2]),
+            failures=int(row[3]),
+            started_at=int(row[4]),
+            deadline_at=int(row[5]),
+            queue=row[6].decode(),
+            type=row[7].decode(),
+            origin=orjson.loads(row[8]),
+            payload=spec["payload"] | item,
+            tags=orjson.loads(row[10]),
+            backoff_limit=spec["backoffLimit"],
+            backoff=Backoff.from_json(spec["backoff"]),
+            active_deadline=spec.get("activeDeadline", 0),
+            stalls=int(row[11]),
+            key=row[12].decode(),
+            index=int(row[13]) if row[13] else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a claim brought: `now` by the server's clock, jobs, and after how many seconds to ask again if nobody
+    wakes us before. `settings_version` changes with every change of the environment's settings."""
+
+    now: int
+    wait_seconds: float
+    jobs: Sequence[ClaimedJob]
+    settings_version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A past attempt that did not end its job. Times in milliseconds."""
+
+    attempt: int
+    started_at: int
+    ended_at: int
+    worker: str
+    outcome: str
+    error: Mapping[str, Any] | None
+
+    @classmethod
+    def parse(cls, line: bytes) -> Self:
+        data = orjson.loads(line)
+        return cls(
+            data["attempt"],
+            data["startedAt"],
+            data["endedAt"],
+            data["worker"],
+            data["outcome"],
+            data.get("error"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """A job as Redis knows it, without its payload. `tombstone`: only the outcome is left of it."""
+
+    id: str
+    state: State
+    version: int = 0
+    queue: str = ""
+    type: str = ""
+    priority: int = 0
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    hash: str = ""
+    created_at: int = 0
+    due_at: int = 0
+    attempt: int = 0
+    failures: int = 0
+    stalls: int = 0
+    epoch: int = 0
+    worker: str = ""
+    started_at: int = 0
+    claimed_at: int = 0
+    deadline_at: int = 0
+    finished_at: int = 0
+    stopping: bool = False
+    progress: Mapping[str, Any] | None = None
+    result: bytes | None = None
+    error: Mapping[str, Any] | None = None
+    reason: str = ""
+    key: str = ""
+    parent: str = ""
+    """Of a child: the id of its parent."""
+    deduplicated_by: str = ""
+    """The job that made this one needless."""
+    blocked_by: str = ""
+    """While it is blocked: the gate that is shut, `key:<concurrency key>` or `index:<id>`."""
+    ready_at: int = 0
+    """Since when it could run; 0 while it has a later due time."""
+    completions: int = 0
+    """Of an index job: its indexes, and how many of them have succeeded or failed; else 0."""
+    succeeded: int = 0
+    failed: int = 0
+    children: int = 0
+    children_succeeded: int = 0
+    children_failed: int = 0
+    tags: Mapping[str, str] = field(default_factory=dict)
+    attempts: Sequence[Attempt] = ()
+    tombstone: bool = False
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+    @classmethod
+    def parse(cls, job_id: str, answer: Any) -> Self | None:
+        """Read one entry of inspect.lua's answer, whose values follow RECORD_FIELDS; None when nothing is known of
+        the id."""
+        if answer is None:
+            return None
+        if isinstance(answer, bytes):
+            left = Outcome.parse(answer.decode())
+            return cls(
+                job_id,
+                left.state,
+                attempt=left.attempt,
+                started_at=left.started_at,
+                finished_at=left.finished_at,
+                reason=left.reason,
+                hash=left.hash,
+                tombstone=True,
+            )
+        values, attempts = answer
+        raw = dict(zip(RECORD_FIELDS, values, strict=True))
+        fields: dict[str, Any] = {name: (raw[key] or b"").decode() for name, key in _TEXTS.items()}
+        fields |= {name: int(raw[key] or 0) for name, key in _NUMBERS.items()}
+        return cls(
+            id=job_id,
+            **fields,
+            origin=_json(raw["origin"]) or {},
+            tags=_json(raw["tags"]) or {},
+            stopping=raw["stop"] is not None,
+            progress=_json(raw["progress"]),
+            result=raw["result"],
+            error=_json(raw["error"]),
+            attempts=[Attempt.parse(line) for line in attempts],
+        )
+
+
+_TEXTS = {
+    **{name: name for name in ("state", "queue", "type", "hash", "worker", "reason", "key", "parent")},
+    "deduplicated_by": "deduplicatedBy",
+    "blocked_by": "blockedBy",
+}
+_NUMBERS = {
+    "version": "version",
+    "priority": "priority",
+    "created_at": "createdAt",
+    "due_at": "dueAt",
+    "attempt": "attempt",
+    "failures": "failures",
+    "stalls": "stalls",
+    "epoch": "epoch",
+    "started_at": "startedAt",
+    "claimed_at": "claimedAt",
+    "deadline_at": "deadlineAt",
+    "finished_at": "finishedAt",
+    "ready_at": "readyAt",
+    "completions": "completions",
+    "succeeded": "succeeded",
+    "failed": "failed",
+    "children": "children",
+    "children_succeeded": "childrenSucceeded",
+    "children_failed": "childrenFailed",
+}
+RECORD_FIELDS = (
+    "state",
+    *(key for key in _TEXTS.values() if key != "state"),
+    *_NUMBERS.values(),
+    "origin",
+    "tags",
+    "stop",
+    "progress",
+    "result",
+    "error",
+)
+"""The fields that inspect asks for; `state` first, because its absence means that there is no record."""
+
+
+def _json(value: bytes | None) -> Mapping[str, Any] | None:
+    """The JSON object in a field; None where it holds none, whoever wrote it."""
+    try:
+        found = orjson.loads(value or b"null")
+    except orjson.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) else None
+
