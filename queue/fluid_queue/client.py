@@ -69,7 +69,9 @@ class Queue(Administration):
         """Opens connections to where this key space is; for whoever needs one of its own."""
         self._redis = self.door.client(timeout=timeout, connect_timeout=timeout)
         # Without a limit of its own: see `_patiently`.
-        self._unhurried = self.door.client(timeout=None, connect_timeout=timeout)
+        self._unhurried = self.door.client(timeout=None, connect_timeout=timeout, connecting=self._connecting)
+        self.claim_connects = 0
+        """Connections opened for claims so far. Another one may lead to another Redis."""
 
     @classmethod
     def from_url(cls, url: str, key_prefix: str, *, timeout: float = COMMAND_TIMEOUT, tls: Tls | None = None) -> Self:
@@ -82,6 +84,9 @@ class Queue(Administration):
     def url(self) -> str:
         """The address as it was given. A secret."""
         return self.door.address.url
+
+    def _connecting(self) -> None:
+        self.claim_connects += 1
 
     async def __aenter__(self) -> Self:
         return self
@@ -231,14 +236,11 @@ class Queue(Administration):
 
     async def finish(self, endings: Sequence[tuple[str, int, Ending]]) -> list[str]:
         """End attempts, given as (id, epoch, ending). For each: done, again (it was done before), stale, or gone."""
-        return await self.finish_arguments([ending.arguments(job_id, epoch) for job_id, epoch, ending in endings])
-
-    async def finish_arguments(self, endings: Sequence[Sequence[Any]]) -> list[str]:
-        """As `finish`, for endings that were put into words before."""
         codes: list[str] = []
         for batch in _batches(endings):
-            arguments = [argument for ending in batch for argument in ending]
-            codes += [code.decode() for code in await self._run("finish", *arguments)]
+            lines = "\n".join([ending.line(job_id, epoch) for job_id, epoch, ending in batch])
+            values = [value for _, _, ending in batch for value in ending.values()]
+            codes += [code.decode() for code in await self._run("finish", lines, *values)]
         return codes
 
     async def progress(self, job_id: str, epoch: int, percent: int, message: str = "") -> str:

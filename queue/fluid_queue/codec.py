@@ -46,6 +46,10 @@ class Codec:
         self.keys = keys
         self._accept_plain = accept_plain
 
+    def leaves(self, value: bytes) -> bool:
+        """Whether `encode` would store this value as it is."""
+        return self.keys is None and len(value) < COMPRESS_FROM
+
     def encode(self, value: bytes, place: str) -> bytes:
         """The stored form of `value`. `place` says where it is stored; only there it can be decoded again."""
         flags, body = _packed(value)

@@ -218,6 +218,7 @@ class Consumer:
         self._settings_changed = settings_changed or (lambda _: None)
         self._settings_version = -1
         self._attempts: dict[str, _Attempt] = {}
+        self._loop: asyncio.AbstractEventLoop
         self._changed = asyncio.Event()
         """An attempt has ended, or the drain has begun."""
         self._draining = asyncio.Event()
@@ -247,7 +248,7 @@ class Consumer:
 
     async def run(self) -> None:
         """Work until drained. Redis may come and go meanwhile. Raises what broke a part of it, and LayoutMismatch."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
 
         def answered(lost: Sequence[Lease], stopping: Sequence[Lease], version: int) -> None:
             loop.call_soon_threadsafe(self._renewal_answered, lost, stopping, version)
@@ -290,7 +291,7 @@ class Consumer:
     # -- claiming -----------------------------------------------------------------------------------------------------
 
     async def _claim_until_drained(self) -> None:
-        pause, known = _PAUSE[0], False
+        pause, checked = _PAUSE[0], -1
         while not self._draining.is_set():
             if not self._fresh():
                 await self._waker.pause(_PAUSE[0])
@@ -300,14 +301,13 @@ class Consumer:
                 await self._wait_for_a_slot()
                 continue
             try:
-                if not known:
+                if checked != (connects := self._queue.claim_connects):
                     await self._queue.open()  # data of another layout must not be touched
-                    known = True
+                    checked = connects
                 claim = await self._claim(free)
             except LayoutMismatch:
                 raise
             except QueueError as error:
-                known = False
                 log.warning("no jobs can be claimed, trying again", extra={"error": str(error), "pause": pause})
                 await self._waker.pause(pause)
                 pause = min(pause * 2, _PAUSE[1])
@@ -372,10 +372,9 @@ class Consumer:
         job = ActiveJob(claimed, self._queue, None if left is None else started + left)
         attempt = self._attempts[job.id] = _Attempt(job, started, now)
         if left is not None:
-            later = asyncio.get_running_loop().call_later
-            attempt.alarm = later(max(0.0, left), self._interrupt, job.id, job.epoch, "deadline")
+            attempt.alarm = self._loop.call_later(max(0.0, left), self._interrupt, job.id, job.epoch, "deadline")
         self._observer.job_started(job)
-        attempt.task = asyncio.create_task(self._run(attempt), name=f"fluid-job-{job.id}")
+        attempt.task = self._loop.create_task(self._run(attempt))
         # A callback and not the task's own last lines: a task that is cancelled before its first step has none.
         attempt.task.add_done_callback(lambda task: self._ended(attempt, task))
 

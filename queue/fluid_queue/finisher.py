@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 from fluid_queue.client import Queue
 from fluid_queue.errors import QueueError, QueueUnavailable
@@ -24,8 +23,8 @@ _LINGER = 0.001
 _PAUSE = (0.1, 2.0)
 """First and longest pause between tries while Redis is away."""
 
-Line = tuple[str, int, str, Sequence[Any]]
-"""Job, epoch, outcome, and the words for finish.lua."""
+Line = tuple[str, int, Ending]
+"""Job, epoch, and how it ended."""
 
 
 class Finisher:
@@ -42,7 +41,7 @@ class Finisher:
 
     def add(self, job_id: str, epoch: int, ending: Ending) -> None:
         """One attempt has ended so."""
-        self._lines.append((job_id, epoch, ending.outcome, ending.arguments(job_id, epoch)))
+        self._lines.append((job_id, epoch, ending))
         self._empty.clear()
         self._waiting.set()
 
@@ -78,7 +77,7 @@ class Finisher:
 
     async def _send(self, batch: Sequence[Line]) -> list[str]:
         try:
-            return await self._queue.finish_arguments([words for *_, words in batch])
+            return await self._queue.finish(batch)
         except QueueUnavailable:
             raise
         except QueueError as error:
@@ -88,9 +87,9 @@ class Finisher:
         return [code for line in batch for code in await self._send([line])]
 
     def _sent(self, line: Line, code: str) -> None:
-        job_id, epoch, outcome, _ = line
+        job_id, epoch, ending = line
         if self.held.get(job_id) == epoch:
             del self.held[job_id]
         if code in ("stale", "gone"):
-            facts = {"job": job_id, "outcome": outcome, "code": code}
+            facts = {"job": job_id, "outcome": ending.outcome, "code": code}
             log.warning("an outcome was refused: the job is no longer this worker's", extra=facts)

@@ -158,31 +158,32 @@ class NewJob:
         }
         return orjson.dumps(spec)
 
-    def arguments(self) -> list[str | int | bytes]:
-        """One job's share of enqueue.lua's ARGV."""
+    def arguments(self) -> tuple[bytes, bytes]:
+        """One job's share of enqueue.lua's ARGV: what Lua has to know, and the spec. Few words, because each costs as much as a small job."""
         due = int(self.start_after.timestamp() * 1000) if self.start_after else 0
-        return [
-            self.id,
-            self.queue or self.type,
-            self.type,
-            self.priority,
-            due,
-            _ms(self.delay_seconds),
-            self.hash,
-            int(self.replace),
-            int(self.acknowledged),
-            _ms(self.keep_seconds),
-            _ms(self.attempt_deadline_seconds),
-            _ms(self.active_deadline_seconds),
-            f"{self.seed_attempt}:{self.seed_failures}",
-            orjson.dumps(self.origin),
-            self.spec(),
-            orjson.dumps(dict(self.tags)),
-            self.key,
-            f"{twin.mode} {_ms(twin.ttl_seconds)} {twin.key}" if (twin := self.deduplication) else "",
-            f"{self.parent.epoch} {self.parent.id}" if self.parent else "",
-            self._indexes(),
-        ]
+        return orjson.dumps(
+            [
+                self.id,
+                self.queue or self.type,
+                self.type,
+                str(self.priority),
+                str(due),
+                str(_ms(self.delay_seconds)),
+                self.hash,
+                "1" if self.replace else "0",
+                "1" if self.acknowledged else "0",
+                str(_ms(self.keep_seconds)),
+                str(_ms(self.attempt_deadline_seconds)),
+                str(_ms(self.active_deadline_seconds)),
+                f"{self.seed_attempt}:{self.seed_failures}",
+                orjson.dumps(self.origin).decode(),
+                orjson.dumps(dict(self.tags)).decode(),
+                self.key,
+                f"{twin.mode} {_ms(twin.ttl_seconds)} {twin.key}" if (twin := self.deduplication) else "",
+                f"{self.parent.epoch} {self.parent.id}" if self.parent else "",
+                self._indexes(),
+            ]
+        ), self.spec()
 
     def _indexes(self) -> str:
         if (indexes := self.indexes) is None:

@@ -76,6 +76,12 @@ class KeyRing:
     def __contains__(self, key_id: object) -> bool:
         return key_id in self._keys
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, KeyRing) and list(self._keys.items()) == list(other._keys.items())
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._keys))
+
     def __repr__(self) -> str:
         return f"KeyRing(current={self.current!r}, ids={list(self._keys)!r})"
 

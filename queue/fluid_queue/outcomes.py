@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import orjson
 
-from fluid_queue.errors import PermanentError, Postponed, RateLimited, RetryLater, seconds_of
+from fluid_queue.errors import InvalidJob, PermanentError, Postponed, RateLimited, RetryLater, seconds_of
 from fluid_queue.jobs import MAX_RESULT_BYTES
+from fluid_queue.keys import check_id
 from fluid_queue.records import ClaimedJob
 
 StopReason = Literal["deadline", "cancel", "lost", "drain"]
@@ -22,9 +23,12 @@ MAX_MESSAGE = 1024
 MAX_TYPE = 128
 
 
+_OUTCOMES = ("completed", "failed", "retry", "postponed", "released", "stopped")
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """One job's share of finish.lua's ARGV; the outcomes are explained in its header."""
+    """One job's share of finish.lua's ARGV; the outcomes are explained in its header. A reason is one word."""
 
     outcome: Literal["completed", "failed", "retry", "postponed", "released", "stopped"]
     reason: str = ""
@@ -34,17 +38,26 @@ class Ending:
     scope: Literal["", "queue", "key"] = ""
     """What else has to wait for `delay_seconds`."""
 
-    def arguments(self, job_id: str, epoch: int) -> list[str | int | bytes]:
-        return [
-            job_id,
-            epoch,
-            self.outcome,
-            self.reason,
-            max(0, round(self.delay_seconds * 1000)),
-            self.result,
-            self.error,
-            self.scope,
-        ]
+    def __post_init__(self) -> None:
+        if self.outcome not in _OUTCOMES:
+            raise InvalidJob("outcome", f"one of {', '.join(_OUTCOMES)}")
+        if self.reason and not self.reason.replace("_", "").replace(",", "").replace(":", "").isalnum():
+            raise InvalidJob("reason", "one word of letters and digits, such as Cancelled")
+        if self.scope not in ("", "queue", "key"):
+            raise InvalidJob("scope", "queue, key, or nothing")
+
+    def line(self, job_id: str, epoch: int) -> str:
+        """The job's line in finish.lua's first argument. Raises InvalidJob for an id or epoch that is none."""
+        check_id(job_id)
+        if not 0 <= epoch < 2**53:
+            raise InvalidJob("epoch", "the number that came with the claim")
+        delay = max(0, round(self.delay_seconds * 1000))
+        given = f"{1 if self.result else 0} {1 if self.error else 0}"
+        return f"{job_id} {epoch} {self.outcome} {self.reason or '-'} {delay} {self.scope or '-'} {given}"
+
+    def values(self) -> list[bytes]:
+        """The arguments that the line announces."""
+        return [value for value in (self.result, self.error) if value]
 
 
 def succeeded(value: Any) -> Ending:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal, Self
 
 import orjson
@@ -73,6 +74,12 @@ class Enqueued:
         return cls(code, rest)  # type: ignore[arg-type]  # held against the header's CODES by a test
 
 
+@lru_cache(maxsize=256)
+def _backoff(*fields: tuple[str, Any]) -> Backoff:
+    """Jobs of one type share theirs, and it is checked once."""
+    return Backoff.from_json(dict(fields))
+
+
 @dataclass(slots=True)
 class ClaimedJob:
     """A job under this worker's lease."""
@@ -124,7 +131,7 @@ class ClaimedJob:
             payload=spec["payload"] | item,
             tags=orjson.loads(row[10]),
             backoff_limit=spec["backoffLimit"],
-            backoff=Backoff.from_json(spec["backoff"]),
+            backoff=_backoff(*spec["backoff"].items()),
             active_deadline=spec.get("activeDeadline", 0),
             stalls=int(row[11]),
             key=row[12].decode(),

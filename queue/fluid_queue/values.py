@@ -1,8 +1,8 @@
 """Which values of a job are encoded, and what a reader gets when one cannot be read. No I/O.
 
-Encoded are a job's spec (payload, tags for the handler, retry settings), result, progress, lines of its log, and the
-message of an error. Plain stay what Lua and people must see without a key: id, queue, type, tags that jobs are found
-by, origin, times, states, reasons, and the type of an error, on which circuit breakers and failure policies decide.
+Encoded are a job's spec (payload and retry settings), the items of its indexes, result, progress, lines of its log, and
+the message of an error. Plain stay what Lua and people must see without a key: id, queue, type, tags, keys, origin,
+hash, times, states, reasons, and the type of an error, on which circuit breakers and failure policies decide.
 
 A spec that cannot be read is an error, for without it nothing can run. Everything else is read on the way to something:
 one bad result must not hide a page of records, so what cannot be read says why in its own place.
@@ -20,10 +20,13 @@ import orjson
 from fluid_queue.codec import Codec
 from fluid_queue.errors import UnreadableValue
 
-Kind = Literal["spec", "result", "error", "progress", "log"]
+Kind = Literal["spec", "item", "result", "error", "progress", "log"]
 
 _SEALED = "sealed"
 """The field of an error that holds its encrypted message, as base64."""
+
+_OF = "of"
+"""The field that names the job whose error it was: an index job shows the last error of its indexes."""
 
 
 class Values:
@@ -35,7 +38,9 @@ class Values:
 
     def write(self, kind: Kind, job_id: str, value: bytes) -> bytes:
         """The stored form of a value; an empty one means that there is none, and stays empty."""
-        return self._codec.encode(value, self._place(kind, job_id)) if value else b""
+        if not value or self._codec.leaves(value):
+            return value
+        return self._codec.encode(value, self._place(kind, job_id))
 
     def read(self, kind: Kind, job_id: str, stored: bytes) -> bytes:
         """The value. Raises UnreadableValue."""
@@ -72,14 +77,14 @@ class Values:
             return error
         plain = orjson.loads(error)
         message = self.write("error", job_id, str(plain.pop("message", "")).encode())
-        return orjson.dumps(plain | {_SEALED: base64.b64encode(message).decode()})
+        return orjson.dumps(plain | {_OF: job_id, _SEALED: base64.b64encode(message).decode()})
 
     def read_error(self, job_id: str, error: Mapping[str, Any]) -> Mapping[str, Any]:
         """An error with its message, or in its place why that cannot be read."""
         if _SEALED not in error:
             return error
-        plain = {name: value for name, value in error.items() if name != _SEALED}
-        return plain | {"message": self._message(job_id, str(error[_SEALED]))}
+        plain = {name: value for name, value in error.items() if name not in (_SEALED, _OF)}
+        return plain | {"message": self._message(str(error.get(_OF, job_id)), str(error[_SEALED]))}
 
     def _message(self, job_id: str, sealed: str) -> str:
         try:

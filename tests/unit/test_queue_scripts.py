@@ -4,6 +4,7 @@ import ast
 import re
 from pathlib import Path
 
+import orjson
 import pytest
 
 from fluid_queue import administration, client, renewal, scripts
@@ -70,13 +71,13 @@ def test_python_sends_each_command_and_no_other():
 def test_the_strides_of_the_headers_are_those_of_python():
     from fluid_queue import Ending, NewJob
 
-    words = {8: "eight", 20: "twenty"}
-    job = NewJob(id="a", type="email").arguments()
-    assert words[len(job)] in scripts.header("enqueue").argv
-    assert f"local STRIDE = {len(job)}" in scripts.flatten("enqueue")
-    ending = Ending("completed").arguments("a", 1)
-    assert words[len(ending)] in scripts.header("finish").argv
-    assert f"local STRIDE = {len(ending)}" in scripts.flatten("finish")
+    header, _ = NewJob(id="a", type="email").arguments()
+    assert len(orjson.loads(header)) == 19
+    assert "JSON array of nineteen texts" in scripts.header("enqueue").argv
+    assert "local STRIDE = 2" in scripts.flatten("enqueue")
+    line = Ending("completed").line("a", 1)
+    assert len(line.split()) == 8
+    assert "a line for each job, eight words" in scripts.header("finish").argv
 
 
 @pytest.mark.parametrize("path", sorted(scripts.LUA.rglob("*.lua")), ids=lambda path: path.stem)

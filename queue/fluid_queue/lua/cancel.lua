@@ -58,5 +58,5 @@ while i <= #wanted do
   i = i + 1
 end
 
-publish()
+publish(now)
 return codes

@@ -4,7 +4,7 @@
   ARGV     1 worker   2 selector ("*" or "a,b")   3 n   4 lease (ms)   5 stalls that fail a job   6 how many jobs that are one stall from failing may be among them
   RETURNS  {now (ms), ms until something may be due, version of the settings, {id, epoch, attempt, failures, startedAt, deadlineAt, queue, type, origin, spec, tags, stalls, key, index, item}...}
   CODES    none   EVENTS ids that changed ]]
--- include: base, clock, exact, count, touch, measure, load, endJob, block, shut, room, noteStart, queuesOf, takeBack, promoteDue, endLimits, wakeSelector, evenAtMaxmemory, publish, gatesOf
+-- include: base, clock, exact, count, touch, measure, load, endJob, block, shut, room, noteStart, queuesOf, takeBack, promoteDue, endLimits, wakeSelector, evenAtMaxmemory, publish, gatesOf, addLater, settle, heard
 local worker, selector, n, lease, maxStalled, suspects = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local LONGEST_SLEEP = 5000
 local PASSED_OVER = 1000
@@ -14,7 +14,8 @@ evenAtMaxmemory()
 local nowUs = clock()
 local now = math.floor(nowUs / 1000)
 local answer = {now, 0, '0'}
-local leases, leaseOf, parents, aside = {}, {}, {}, {}
+local parents, aside = {}, {}
+local expiry = exact(now + lease)
 
 if worker ~= '' then
   redis.call('ZADD', P .. 'workers', now, worker)
@@ -31,7 +32,8 @@ local function lookAgain(moment)
   if moment and moment < due then due = moment end
 end
 
-takeBack(now, BATCH, maxStalled)
+local grace = heard(now, lease > 0 and lease or 3 * LONGEST_SLEEP)
+if grace > now then lookAgain(grace) else takeBack(now, BATCH, maxStalled) end
 lookAgain(endLimits(now))
 local queues = queuesOf(selector)
 for _, queue in ipairs(queues) do
@@ -40,6 +42,8 @@ for _, queue in ipairs(queues) do
   -- A queue without work is not looked at again before it has some: names are free, and there may be thousands.
   if not nextDue and redis.call('ZCARD', P .. 'waiting:' .. queue) == 0 then redis.call('SREM', P .. 'busy', queue) end
 end
+
+settle(now)
 
 -- Queues that have a waiting job and may start some, with how many.
 local rooms, open, paused = {}, {}, {}
@@ -128,10 +132,13 @@ local function take(id, queue)
   local attempt = exact(tonumber(v[1]) + 1)
   redis.call('HSET', record, 'state', 'active', 'epoch', epoch, 'attempt', attempt, 'worker', worker, 'startedAt', exact(startedAt),
     'claimedAt', now, 'deadlineAt', exact(deadline), 'version', exact(job.version + 1))
-  redis.call('ZADD', P .. 'active:' .. queue, now, id)
-  for _, passed in ipairs(job.gates) do redis.call('SADD', P .. 'holders:' .. queue .. ':' .. passed, id) end
-  leases[#leases + 1] = now + lease
-  leases[#leases + 1] = id
+  if #job.gates == 0 then
+    addLater(P .. 'active:' .. queue, now, id)
+  else
+    redis.call('ZADD', P .. 'active:' .. queue, now, id) -- gates look at it
+    for _, each in ipairs(job.gates) do redis.call('SADD', P .. 'holders:' .. queue .. ':' .. each, id) end
+  end
+  addLater(P .. 'leases', expiry, id)
   if tonumber(v[12] or '0') >= maxStalled - 1 then suspects = suspects - 1 end
   count(job, 'waiting', -1)
   count(job, 'active', 1)
@@ -174,7 +181,6 @@ while left > 0 and passed < BATCH do
     if left > 0 then takeFrom(heads[(first + i) % #heads + 1], level, share) end
   end
 end
-if #leases > 0 then redis.call('ZADD', P .. 'leases', unpack(leases)) end
 
 local rest = wanted > 0 and (left <= 0 or passed >= BATCH) and best()
 if rest then wakeSelector(selector) end
@@ -186,7 +192,7 @@ for _, job in ipairs(aside) do
   redis.call('ZADD', P .. 'waiting:' .. job.queue, exact((1000 - tonumber(job.priority)) * STEP + job.seq), job.id)
 end
 -- The claimer has just looked at its own queues; a sweep (n = 0) has not served them.
-publish(n > 0 and queues or nil)
+publish(now, n > 0 and queues or nil)
 
 local expiring = redis.call('ZRANGE', P .. 'leases', 0, 0, 'WITHSCORES')
 lookAgain(tonumber(expiring[2]))

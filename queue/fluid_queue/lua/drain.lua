@@ -28,5 +28,5 @@ for i = 4, #ARGV do
 end
 for i = 4, #ARGV do left = left + redis.call('ZCARD', P .. ARGV[i] .. ':' .. queue) end
 
-publish()
+publish(now)
 return {drained, left}

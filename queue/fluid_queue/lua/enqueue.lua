@@ -1,16 +1,16 @@
 --[[ enqueue: put jobs into their queues. Idempotent by id: a job that is there stays as it is, one that has ended tells its outcome.
   KEYS     1 prefix of the key space
   ARGV     1 leader ("<shard>:<epoch>" or "")
-           2.. twenty for each job: id, queue, type, priority, due (ms of the server's clock, 0 = none), delay (ms), hash, replace (1 = a job
+           2.. two for each job: a JSON array of nineteen texts, and the spec (bytes). The texts: id, queue, type, priority, due (ms of the server's clock, 0 = none), delay (ms), hash, replace (1 = a job
            that never started and has another hash or origin is replaced; in the same queue at the same priority it keeps its place), ack, keep (ms), attempt deadline (ms), active deadline (ms), seed ("<attempt>:<failures>"),
-           origin (JSON), spec (bytes), tags (JSON), concurrency key or "", deduplication ("<mode> <ttl ms> <key>" or ""), parent ("<epoch> <id>" or ""),
+           origin (JSON), tags (JSON), concurrency key or "", deduplication ("<mode> <ttl ms> <key>" or ""), parent ("<epoch> <id>" or ""),
            indexes ("<completions>:<parallelism>:<most that may fail, -1 = any>" or "")
   RETURNS  a code for each job
   CODES    created   replaced   exists <state>   finished <state> <attempt> <startedAt> <finishedAt> <reason> <hash>   duplicate <id of the first>   limited <ms to wait>   stale   FENCED (error)
   EVENTS   created, replaced and duplicate ids, and those that were deduplicated in their favour ]]
 -- include: base, clock, exact, fenced, load, leave, start, toDelayed, conclude, endJob, erase, admit, twin, touch, summary, stopIndexes, publish, gatesOf
 local leader = ARGV[1]
-local STRIDE = 20
+local STRIDE = 2
 
 local refused = fenced(leader)
 if refused then return refused end
@@ -74,17 +74,17 @@ local function parentOf(text)
   return parent, parent and parent.state == 'active' and parent.epoch == epoch
 end
 
-local function put(i, replaced, parent)
-  local id, queue, kind, priority, due, delay = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], tonumber(ARGV[i + 4]), tonumber(ARGV[i + 5])
-  local attempt, failures = string.match(ARGV[i + 12], '^(%d+):(%d+)$')
-  local mode, ttl, key = string.match(ARGV[i + 17], '^(%a+) (%d+) (.+)$')
-  local completions, parallelism, allowed = string.match(ARGV[i + 19], '^(%d+):(%d+):(-?%d+)$')
-  local job = {id = id, record = P .. 'job:' .. id, queue = queue, type = kind, priority = priority, version = replaced and replaced.version or 0, hash = ARGV[i + 6],
-    ack = ARGV[i + 8], keep = ARGV[i + 9], attempt = attempt, tags = ARGV[i + 15], completions = completions, gates = gatesOf(ARGV[i + 16], nil)}
+local function put(new, spec, replaced, parent)
+  local id, queue, kind, priority, due, delay = new[1], new[2], new[3], new[4], tonumber(new[5]), tonumber(new[6])
+  local attempt, failures = string.match(new[13], '^(%d+):(%d+)$')
+  local mode, ttl, key = string.match(new[17], '^(%a+) (%d+) (.+)$')
+  local completions, parallelism, allowed = string.match(new[19], '^(%d+):(%d+):(-?%d+)$')
+  local job = {id = id, record = P .. 'job:' .. id, queue = queue, type = kind, priority = priority, version = replaced and replaced.version or 0, hash = new[7],
+    ack = new[9], keep = new[10], attempt = attempt, tags = new[15], completions = completions, gates = gatesOf(new[16], nil)}
   redis.call('HSET', job.record, 'queue', queue, 'type', kind, 'priority', priority, 'seq', 0, 'hash', job.hash, 'ack', job.ack, 'keep', job.keep,
-    'attemptDeadline', ARGV[i + 10], 'activeDeadline', ARGV[i + 11], 'attempt', attempt, 'failures', failures, 'origin', ARGV[i + 13], 'spec', ARGV[i + 14],
+    'attemptDeadline', new[11], 'activeDeadline', new[12], 'attempt', attempt, 'failures', failures, 'origin', new[14], 'spec', spec,
     'tags', job.tags, 'createdAt', now)
-  if ARGV[i + 16] ~= '' then redis.call('HSET', job.record, 'key', ARGV[i + 16]) end
+  if new[16] ~= '' then redis.call('HSET', job.record, 'key', new[16]) end
   if parent then
     redis.call('HSET', job.record, 'parent', parent.id)
     adopt(parent, id, '')
@@ -124,20 +124,20 @@ local function put(i, replaced, parent)
 end
 
 for i = 2, #ARGV, STRIDE do
-  local id = ARGV[i]
-  local parent, holds = parentOf(ARGV[i + 18])
+  local new = cjson.decode(ARGV[i])
+  local parent, holds = parentOf(new[18])
   local code, replaced
   if not holds then
     code = 'stale'
   else
-    code, replaced = present(id, ARGV[i + 6], ARGV[i + 7], ARGV[i + 13], parent)
+    code, replaced = present(new[1], new[7], new[8], new[14], parent)
   end
   if not code and not replaced and not parent then
-    local wait = admit(ARGV[i + 1], nowUs)
+    local wait = admit(new[2], nowUs)
     if wait then code = 'limited ' .. exact(wait) end
   end
-  codes[#codes + 1] = code or put(i, replaced, parent)
+  codes[#codes + 1] = code or put(new, ARGV[i + 1], replaced, parent)
 end
 
-publish()
+publish(now)
 return codes

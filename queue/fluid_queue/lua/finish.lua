@@ -1,13 +1,14 @@
 --[[ finish: end attempts. Only the holder of the lease may; the same epoch twice is answered as done, so a lost answer does no harm.
   KEYS     1 prefix of the key space
-  ARGV     1.. eight for each job: id, epoch, outcome, reason, delay (ms), result (bytes or ""), error (JSON or ""), scope ("", or what is limited for the delay: "queue" or "key")
+  ARGV     1 a line for each job, eight words: id, epoch, outcome, reason or -, delay (ms), scope or - (what is limited for the delay: "queue" or
+           "key"), 1 if there is a result else 0, 1 if there is an error else 0   2.. these results (bytes) and errors (JSON), in order
            outcomes: completed; failed; retry (counts, waits delay); postponed (counts not, waits delay); released (counts not, old place);
            stopped (the handler obeyed a stop: cancelled or suspended, or released if nobody asks any more)
   RETURNS  a code for each job
   CODES    done   again   stale   gone
   EVENTS   done ids ]]
 -- include: base, clock, exact, load, leave, endJob, enter, toDelayed, release, noteAttempt, measure, setting, circuitSuccess, circuitFailure, limitScope, evenAtMaxmemory, publish
-local STRIDE = 8
+local LINE = '(%S+) (%d+) (%a+) (%S+) (%d+) (%S+) ([01]) ([01])'
 
 evenAtMaxmemory()
 local now = math.floor(clock() / 1000)
@@ -57,9 +58,15 @@ local function fail(job, outcome, reason, ms, error, scope)
   end
 end
 
-for i = 1, #ARGV, STRIDE do
-  local id, epoch, outcome, reason = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  local ms, result, error, scope = tonumber(ARGV[i + 4]), ARGV[i + 5], ARGV[i + 6], ARGV[i + 7]
+local value = 1
+local function valueIf(flag)
+  if flag == '0' then return '' end
+  value = value + 1
+  return ARGV[value]
+end
+
+for id, epoch, outcome, reason, delayed, scope, hasResult, hasError in string.gmatch(ARGV[1], LINE) do
+  local ms, result, error = tonumber(delayed), valueIf(hasResult), valueIf(hasError)
   local job = load(id)
   local code = 'done'
   if not job then
@@ -92,5 +99,5 @@ for i = 1, #ARGV, STRIDE do
   codes[#codes + 1] = code
 end
 
-publish()
+publish(now)
 return codes

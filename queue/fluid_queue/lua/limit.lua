@@ -16,5 +16,5 @@ else
   if key ~= '' then unblock(queue, 'key:' .. key, now) end
   changes.queues[queue] = true
 end
-publish()
+publish(now)
 return tonumber(redis.call('ZSCORE', P .. 'limits', scope) or '0')

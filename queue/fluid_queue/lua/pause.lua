@@ -18,6 +18,6 @@ else
   changed = redis.call('SREM', P .. 'paused', queue)
 end
 changes.queues[queue] = true
-publish()
+publish(0)
 if changed == 0 then return 'unchanged' end
 return 'done'

@@ -3,13 +3,14 @@
   ARGV     1 worker   2 lease (ms)   3.. id and epoch for each job
   RETURNS  {{lost ids}, {ids to stop}, version of the settings}
   CODES    none   EVENTS none ]]
--- include: base, clock, evenAtMaxmemory
+-- include: base, clock, evenAtMaxmemory, heard
 local worker, lease = ARGV[1], tonumber(ARGV[2])
 
 evenAtMaxmemory()
 local now = math.floor(clock() / 1000)
 local lost, stop = {}, {}
 redis.call('ZADD', P .. 'workers', now, worker)
+heard(now, lease)
 for i = 3, #ARGV, 2 do
   local id, epoch = ARGV[i], ARGV[i + 1]
   local job = redis.call('HMGET', P .. 'job:' .. id, 'state', 'epoch', 'stop')

@@ -31,5 +31,5 @@ for i = 3, #ARGV do
   codes[#codes + 1] = code
 end
 
-publish()
+publish(0)
 return codes

@@ -36,5 +36,5 @@ for i = 2, #ARGV do
   codes[#codes + 1] = code
 end
 
-publish()
+publish(now)
 return codes

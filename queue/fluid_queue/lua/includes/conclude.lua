@@ -1,14 +1,20 @@
--- include: base, enter, expireRecord, tombstone
--- conclude: the record of a job that has left its state says how it ended. Knows nothing of parents: `endJob` does.
-local LISTED = 10000
+-- include: base, changes, addLater, count, exact, expireRecord, touch
+-- conclude: the record of a job that has left its state says how it ended, and a tombstone keeps that for 24 h after the record has gone,
+-- so that a late enqueue cannot run it again. Knows nothing of parents: `endJob` does.
+local TOMBSTONE_MS = 86400000
 
 local function conclude(job, now, state, reason, ...)
-  local fields = {'reason', reason, 'finishedAt', now, ...}
-  enter(job, state, now, unpack(fields))
+  addLater(P .. state .. ':' .. job.queue, now, job.id)
+  job.state, job.version = state, job.version + 1
+  redis.call('HSET', job.record, 'state', state, 'version', exact(job.version), 'reason', reason, 'finishedAt', now, ...)
   if job.stop then redis.call('HDEL', job.record, 'stop') end
-  redis.call('ZREMRANGEBYRANK', P .. state .. ':' .. job.queue, 0, -LISTED - 1)
-  local line = table.concat({state, job.attempt, job.startedAt or '0', now, reason, job.hash}, ' ')
-  tombstone(job.id, line, now, tonumber(job.keep))
+  count(job, state, 1)
+  touch(job.id)
+  local tombstones, graves = changes.tombstones, changes.graves
+  tombstones[#tombstones + 1] = job.id
+  tombstones[#tombstones + 1] = state .. ' ' .. job.attempt .. ' ' .. (job.startedAt or '0') .. ' ' .. now .. ' ' .. reason .. ' ' .. job.hash
+  graves[#graves + 1] = exact(now + job.keep + TOMBSTONE_MS)
+  graves[#graves + 1] = job.id
   if job.ack ~= '1' then expireRecord(job) end
   if job.dedup then
     local key = P .. 'deduplication:' .. job.dedup

@@ -1,6 +1,8 @@
 -- include: base, setting
 -- gateFree: how many more jobs may pass a gate of a queue now. The holders of a full gate are looked at one by one: an entry whose job
--- is not active (writes were lost, or an older version let it go) would keep the gate shut for ever.
+-- is not active, because an older version let it go, would keep the gate shut for ever. (A gate of many is not looked at: it only narrows.)
+local MOST_LOOKED_AT = 16
+
 local function gateFree(queue, gate, now)
   local key = string.match(gate, '^key:(.+)$')
   local limit
@@ -13,7 +15,7 @@ local function gateFree(queue, gate, now)
   end
   local holders = P .. 'holders:' .. queue .. ':' .. gate
   local held = redis.call('SCARD', holders)
-  if held >= limit then
+  if held >= limit and held <= MOST_LOOKED_AT then
     for _, id in ipairs(redis.call('SMEMBERS', holders)) do
       if not redis.call('ZSCORE', P .. 'active:' .. queue, id) then held = held - redis.call('SREM', holders, id) end
     end

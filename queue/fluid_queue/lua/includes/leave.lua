@@ -1,10 +1,15 @@
--- include: base, changes, count, setting, unblock
+-- include: base, changes, count, removeLater, setting, unblock
 -- leave: take a job out of the index of its state; what waited for its place may come forward.
 local function leave(job, now)
   local queue, state = job.queue, job.state
-  redis.call('ZREM', P .. state .. ':' .. queue, job.id)
   count(job, state, -1)
-  if state == 'active' or state == 'waiting-children' then redis.call('ZREM', P .. 'leases', job.id) end
+  if state == 'active' then
+    removeLater(P .. 'active:' .. queue, job.id)
+    removeLater(P .. 'leases', job.id)
+  else
+    redis.call('ZREM', P .. state .. ':' .. queue, job.id)
+    if state == 'waiting-children' then redis.call('ZREM', P .. 'leases', job.id) end
+  end
   if state == 'active' and setting(queue).concurrency then changes.queues[queue] = true end
   if state == 'blocked' then
     local gate = redis.call('HGET', job.record, 'blockedBy')

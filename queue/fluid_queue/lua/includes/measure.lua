@@ -4,9 +4,17 @@
 local function measure(job, kind, ms)
   local fraction, bucket = math.frexp(math.max(1, ms))
   if fraction == 0.5 then bucket = bucket - 1 end
-  local found = changes.durations[job.queue] or {}
-  changes.durations[job.queue] = found
-  local name, sum = kind .. ':' .. math.min(bucket, 23) .. ':' .. job.type, kind .. ':sum:' .. job.type
-  found[name] = (found[name] or 0) + 1
-  found[sum] = (found[sum] or 0) + math.max(0, ms)
+  local queue = changes.durations[job.queue]
+  if not queue then
+    queue = {wait = {}, run = {}}
+    changes.durations[job.queue] = queue
+  end
+  local found = queue[kind][job.type]
+  if not found then
+    found = {sum = 0}
+    queue[kind][job.type] = found
+  end
+  bucket = math.min(bucket, 23)
+  found[bucket] = (found[bucket] or 0) + 1
+  found.sum = found.sum + math.max(0, ms)
 end
