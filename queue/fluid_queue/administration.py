@@ -1,6 +1,5 @@
-"""What operators, dashboards and people at a terminal do to jobs and queues: hold, hurry, repeat, limit, look. Half of `Queue`, which
-brings the connection.
-"""
+"""What operators, dashboards and people at a terminal do to jobs and queues: hold, hurry, repeat, limit, look. Half of
+`Queue`, which brings the connection."""
 
 from __future__ import annotations
 
@@ -61,8 +60,8 @@ class Administration(ABC):
     # -- jobs ---------------------------------------------------------------------------------------------------------
 
     async def suspend(self, ids: Sequence[str], *, leader: Leader = "") -> list[str]:
-        """Hold jobs back until `resume`; running attempts are stopped and do not count. For each: suspended, stopping (it runs), unchanged (it
-        waits for its children), `finished <state>`, or gone."""
+        """Hold jobs back until `resume`; running attempts are stopped and do not count. For each: suspended, stopping
+        (it runs), unchanged (it waits for its children), `finished <state>`, or gone."""
         return await self._coded("suspend", [leader], ids)
 
     async def resume(self, ids: Sequence[str], *, leader: Leader = "") -> list[str]:
@@ -74,7 +73,8 @@ class Administration(ABC):
         return await self._coded("promote", [leader], ids)
 
     async def retry(self, ids: Sequence[str], *, leader: Leader = "") -> list[str]:
-        """Run jobs again that failed or were cancelled, with all their retries. For each: retried, unchanged, or gone."""
+        """Run jobs again that failed or were cancelled, with all their retries. For each: retried, unchanged, or
+        gone."""
         return await self._coded("retry", [leader], ids)
 
     async def reprioritize(self, ids: Sequence[str], priority: int, *, leader: Leader = "") -> list[str]:
@@ -84,13 +84,15 @@ class Administration(ABC):
     async def indexes(self, job_id: str) -> IndexRanges:
         """How the indexes of an index job have ended so far."""
         completed, failed = [
-            await self._plain("GET", self.keys.key(f"{kind}-indexes:{check_id(job_id)}")) for kind in ("completed", "failed")
+            await self._plain("GET", self.keys.key(f"{kind}-indexes:{check_id(job_id)}"))
+            for kind in ("completed", "failed")
         ]
         return IndexRanges(ranges(completed or b""), ranges(failed or b""))
 
     async def list_jobs(self, queue: str, state: State, *, offset: int = 0, limit: int = 100) -> Page:
-        """Jobs of a queue in one state: waiting and blocked ones in the order in which they will run, delayed ones by due time, all others by
-        when they got there. Of ended ones the last 10,000 are listed, as long as their records are kept."""
+        """Jobs of a queue in one state: waiting and blocked ones in the order in which they will run, delayed ones by
+        due time, all others by when they got there. Of ended ones the last 10,000 are listed, as long as their records
+        are kept."""
         key = self.keys.key(f"{state}:{check_queue(queue)}")
         if not 1 <= limit <= _PAGE:
             raise InvalidJob("limit", f"a number from 1 to {_PAGE}")
@@ -116,8 +118,8 @@ class Administration(ABC):
         return sorted(name.decode() for name in await self._plain("SMEMBERS", self.keys.key("paused")))
 
     async def limit(self, queue: str, seconds: float, *, key: str = "") -> int:
-        """Start nothing of this queue, or of one concurrency key of it, for so long; 0 lifts the limit. Until when it holds, in ms of the server's
-        clock: a later end that was asked before stands."""
+        """Start nothing of this queue, or of one concurrency key of it, for so long; 0 lifts the limit. Until when it
+        holds, in ms of the server's clock: a later end that was asked before stands."""
         if not 0 <= seconds <= 31_536_000:
             raise InvalidJob("seconds", "a number from 0 to 31536000")
         if key:
@@ -127,8 +129,8 @@ class Administration(ABC):
     async def drain(
         self, queue: str, *, states: Sequence[State] = ("waiting", "blocked"), leader: Leader = ""
     ) -> AsyncIterator[int]:
-        """Take jobs out of a queue that have not started; they end as cancelled, with the reason Drained. Yields how many went with each step, so
-        that a long one can be watched, or left."""
+        """Take jobs out of a queue that have not started; they end as cancelled, with the reason Drained. Yields how
+        many went with each step, so that a long one can be watched, or left."""
         wrong = [state for state in states if state not in _NOT_STARTED]
         if wrong or not states:
             raise InvalidJob("states", f"one or more of {', '.join(_NOT_STARTED)}")
@@ -163,11 +165,12 @@ class Administration(ABC):
     async def once(
         self, key: str, owner: str, word: Literal["begin", "sent", "release"], *, keep_seconds: float = 691_200
     ) -> str:
-        """A ledger for side effects that must not be repeated: `begin` before, `sent` after, `release` if it certainly did not happen.
+        """A ledger for side effects that must not be repeated: `begin` before, `sent` after, `release` if it certainly
+        did not happen.
 
-        For begin: begun (go on), again (the same owner had begun before, and nobody knows how that went), sending (another owner has begun), or
-        sent (leave it). For the others: sent, released, or lost (the key is not, or no longer, this owner's).
-        """
+        For begin: begun (go on), again (the same owner had begun before, and nobody knows how that went), sending
+        (another owner has begun), or sent (leave it). For the others: sent, released, or lost (the key is not, or no
+        longer, this owner's)."""
         check_key("key", key)
         answer: bytes = await self._run("once", key, word, check_id(owner), round(keep_seconds * 1000))
         return answer.decode()

@@ -19,8 +19,8 @@ from redis import asyncio as aioredis
 from redis.exceptions import NoScriptError, RedisError
 
 from fluid_queue.addresses import Address, Tls
-from fluid_queue.connections import Door
 from fluid_queue.administration import Administration, Leader
+from fluid_queue.connections import Door
 from fluid_queue.errors import InvalidJob, LayoutMismatch, QueueUnavailable
 from fluid_queue.jobs import NewJob
 from fluid_queue.keys import LAYOUT, KeySpace, check_id, selector
@@ -224,10 +224,12 @@ class Queue(Administration):
         max_stalled: int = MAX_STALLED,
         suspects: int = MAX_CLAIM,
     ) -> Claim:
-        """Up to `n` jobs (at most MAX_CLAIM) under a lease. With n = 0 nothing is claimed, but what is due moves on. `suspects`: how many of
-        them may be one stall away from failing."""
+        """Up to `n` jobs (at most MAX_CLAIM) under a lease. With n = 0 nothing is claimed, but what is due moves on.
+        `suspects`: how many of them may be one stall away from failing."""
         arguments = (worker, selector(queues), min(n, MAX_CLAIM), round(lease_seconds * 1000), max_stalled, suspects)
-        now, wait, version, *rows = await _patiently(self._run("claim", *arguments, redis=self._unhurried), COMMAND_TIMEOUT)
+        now, wait, version, *rows = await _patiently(
+            self._run("claim", *arguments, redis=self._unhurried), COMMAND_TIMEOUT
+        )
         return Claim(now, wait / 1000, [ClaimedJob.parse(row) for row in rows], int(version))
 
     async def sweep(self) -> None:

@@ -102,8 +102,9 @@ class ActiveJob:
         detached: bool = False,
         **options: Any,
     ) -> str:
-        """Enqueue a child, and answer its id, `<id of this job>/<key>`: the same key again is the same child, also in a later attempt, where one
-        that failed runs again. This job has not ended before its children have, unless `detached`. `options` are fields of NewJob.
+        """Enqueue a child, and answer its id, `<id of this job>/<key>`: the same key again is the same child, also in a
+        later attempt, where one that failed runs again. This job has not ended before its children have, unless
+        `detached`. `options` are fields of NewJob.
 
         Raises InvalidJob, QueueUnavailable, and StaleAttempt when the lease is lost.
         """
@@ -205,7 +206,8 @@ class Consumer:
         observer: Observer | None = None,
         settings_changed: Callable[[int], None] | None = None,
     ) -> None:
-        """`settings_changed` is called on the loop with the version of the environment's settings, at the first claim and after each change."""
+        """`settings_changed` is called on the loop with the version of the environment's settings, at the first claim
+        and after each change."""
         self.last_claim = 0.0
         """time.monotonic() of the last claim that Redis answered; 0 before the first. Liveness hangs on it."""
         self._queue = queue
@@ -322,8 +324,8 @@ class Consumer:
         await self._hand_marker_on(always=True)
 
     async def _claim(self, free: int) -> Claim:
-        """A job that is one stall from failing may be the one that kills workers: one of them at a time, so that at its next death no
-        innocent neighbour fails with it."""
+        """A job that is one stall from failing may be the one that kills workers: one of them at a time, so that at its
+        next death no innocent neighbour fails with it."""
         suspects = 0 if any(_is_suspect(attempt.job.claimed) for attempt in self._attempts.values()) else 1
         return await self._queue.claim(
             self._worker, self._queues, free, self._lease_seconds, max_stalled=MAX_STALLED, suspects=suspects

@@ -25,10 +25,9 @@ API_ORIGIN: Mapping[str, Any] = {"kind": "Api"}
 class Deduplication:
     """Jobs of one `key`, over all queues, that make each other needless.
 
-    WhileUnfinished: while one has not ended, another ends at once, as completed with the reason Deduplicated. `ttl_seconds` (0: none) bounds
-    for how long. Throttle: the same for `ttl_seconds` from the first, ended or not. Replace: a job that has not started gives way to the
-    newer one.
-    """
+    WhileUnfinished: while one has not ended, another ends at once, as completed with the reason Deduplicated.
+    `ttl_seconds` (0: none) bounds for how long. Throttle: the same for `ttl_seconds` from the first, ended or not.
+    Replace: a job that has not started gives way to the newer one."""
 
     key: str
     mode: Literal["WhileUnfinished", "Throttle", "Replace"] = "WhileUnfinished"
@@ -46,7 +45,8 @@ class Deduplication:
 
 @dataclass(frozen=True, slots=True)
 class Indexes:
-    """One job that runs once for each index from 0 to `completions` - 1, `parallelism` of them at once, each with retries of its own.
+    """One job that runs once for each index from 0 to `completions` - 1, `parallelism` of them at once, each with
+    retries of its own.
 
     `items`: merged over the payload of the index with their position; `Queue.enqueue` lays them down before the job.
     """
@@ -54,7 +54,8 @@ class Indexes:
     completions: int
     parallelism: int = 10
     max_failed: int | None = 0
-    """When more than so many have failed for good, the job fails and the rest does not start; None: all of them run in any case."""
+    """When more than so many have failed for good, the job fails and the rest does not start; None: all of them run in
+    any case."""
     items: Sequence[Mapping[str, Any]] = ()
 
     def __post_init__(self) -> None:
@@ -159,7 +160,8 @@ class NewJob:
         return orjson.dumps(spec)
 
     def arguments(self) -> tuple[bytes, bytes]:
-        """One job's share of enqueue.lua's ARGV: what Lua has to know, and the spec. Few words, because each costs as much as a small job."""
+        """One job's share of enqueue.lua's ARGV: what Lua has to know, and the spec. Few words, because each costs as
+        much as a small job."""
         due = int(self.start_after.timestamp() * 1000) if self.start_after else 0
         return orjson.dumps(
             [

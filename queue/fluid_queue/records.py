@@ -51,9 +51,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Enqueued:
-    """The answer for one job: `created`, `replaced`, `exists` in `state`, or `finished` with its `outcome`. `duplicate`: it has ended as
-    completed, because `first` made it needless. `limited`: not taken; try again after `wait_seconds`. `stale`: its parent's attempt is no
-    longer the one that runs."""
+    """The answer for one job: `created`, `replaced`, `exists` in `state`, or `finished` with its `outcome`.
+    `duplicate`: it has ended as completed, because `first` made it needless. `limited`: not taken; try again after
+    `wait_seconds`. `stale`: its parent's attempt is no longer the one that runs."""
 
     code: Literal["created", "replaced", "exists", "finished", "duplicate", "limited", "stale"]
     state: str = ""
@@ -308,4 +308,3 @@ def _json(value: bytes | None) -> Mapping[str, Any] | None:
     except orjson.JSONDecodeError:
         return None
     return found if isinstance(found, dict) else None
-

@@ -31,8 +31,8 @@ Lease = tuple[str, int]
 """A job's id and the epoch under which it is held."""
 
 Answer = Callable[[Sequence[Lease], Sequence[Lease], int], None]
-"""Called from the thread after each renewal, with the leases that were lost, those whose jobs have to stop, and the version of the
-settings."""
+"""Called from the thread after each renewal, with the leases that were lost, those whose jobs have to stop, and the
+version of the settings."""
 
 
 class Renewal(threading.Thread):

@@ -1,6 +1,5 @@
-"""What an environment wants of its queues and workers, as values. One record in Redis, written by `Queue.configure`, obeyed by every
-claim; the field names in JSON are those of a FluidEnvironment. No I/O.
-"""
+"""What an environment wants of its queues and workers, as values. One record in Redis, written by `Queue.configure`,
+obeyed by every claim; the field names in JSON are those of a FluidEnvironment. No I/O."""
 
 from __future__ import annotations
 
@@ -36,8 +35,8 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class CreationLimit:
-    """At most `max` new jobs at once, and that many again over `per_seconds`. Nothing is refused for good: the answer says when to ask
-    again."""
+    """At most `max` new jobs at once, and that many again over `per_seconds`. Nothing is refused for good: the answer
+    says when to ask again."""
 
     max: int
     per_seconds: float = 60
@@ -49,8 +48,8 @@ class CreationLimit:
 
 @dataclass(frozen=True, slots=True)
 class CircuitBreaker:
-    """Opens after so many consecutive failures of one error type `within_seconds`; then one job is tried every `probe_seconds`, and failures
-    of that type are not counted, until one succeeds."""
+    """Opens after so many consecutive failures of one error type `within_seconds`; then one job is tried every
+    `probe_seconds`, and failures of that type are not counted, until one succeeds."""
 
     failures: int
     within_seconds: float = 60

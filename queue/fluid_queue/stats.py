@@ -12,7 +12,8 @@ OVERFLOW = 23
 
 @dataclass(frozen=True, slots=True)
 class TypeStats:
-    """One type of job in one queue. The live states are numbers of jobs now, the ended ones count since the key space began."""
+    """One type of job in one queue. The live states are numbers of jobs now, the ended ones count since the key space
+    began."""
 
     waiting: int = 0
     active: int = 0
@@ -27,9 +28,9 @@ class TypeStats:
 
 @dataclass(frozen=True, slots=True)
 class QueueStats:
-    """One queue. `oldest_seconds`: how long the oldest waiting job could have run already, 0 when none waits. `held_by`: why nothing of it
-    starts: QueuePaused, RateLimited or CircuitOpen (then with the error's type in `circuit_error`), or nothing; until when, in ms of the
-    server's clock, 0 when nobody knows."""
+    """One queue. `oldest_seconds`: how long the oldest waiting job could have run already, 0 when none waits.
+    `held_by`: why nothing of it starts: QueuePaused, RateLimited or CircuitOpen (then with the error's type in
+    `circuit_error`), or nothing; until when, in ms of the server's clock, 0 when nobody knows."""
 
     queue: str
     waiting: int
@@ -66,7 +67,8 @@ class Stats:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Durations in buckets: `counts[k]` were longer than 2^(k-1) ms and at most 2^k ms, `counts[OVERFLOW]` longer than all of them."""
+    """Durations in buckets: `counts[k]` were longer than 2^(k-1) ms and at most 2^k ms, `counts[OVERFLOW]` longer than
+    all of them."""
 
     counts: Sequence[int]
     sum_seconds: float
@@ -76,7 +78,8 @@ class Histogram:
         return sum(self.counts)
 
     def quantile(self, q: float) -> float:
-        """Seconds that the share `q` of all durations did not exceed: the upper bound of its bucket, so at most twice the truth."""
+        """Seconds that the share `q` of all durations did not exceed: the upper bound of its bucket, so at most twice
+        the truth."""
         rank, seen = q * self.count, 0
         for bucket, count in enumerate(self.counts):
             seen += count

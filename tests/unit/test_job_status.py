@@ -52,6 +52,14 @@ def conditions(found):
             "Running",
             {"Ready": ("False", "Stopping"), "Reconciling": ("True", "Stopping")},
         ),
+        (
+            "waiting-children",
+            {"children": 3, "children_succeeded": 1},
+            "Running",
+            {"Ready": ("False", "WaitingForChildren"), "Reconciling": ("True", "WaitingForChildren")},
+        ),
+        ("blocked", {"key": "k"}, "Queued", {"Ready": ("False", "KeyHeld"), "Reconciling": ("True", "KeyHeld")}),
+        ("suspended", {}, "Suspended", {"Ready": ("False", "Suspended"), "Suspended": ("True", "Suspended")}),
         ("completed", {}, "Succeeded", {"Ready": ("True", "Succeeded"), "Complete": ("True", "Succeeded")}),
         (
             "failed",
@@ -70,13 +78,21 @@ def conditions(found):
             {"Ready": ("False", "Cancelled"), "Failed": ("True", "Cancelled"), "Stalled": ("True", "Cancelled")},
         ),
     ],
-    ids=["waiting", "scheduled", "retrying", "running", "stopping", "succeeded", "failed", "cancelled"],
+    ids=[
+        *("waiting", "scheduled", "retrying", "running", "stopping", "waiting-children", "blocked", "suspended"),
+        *("succeeded", "failed", "cancelled"),
+    ],
 )
 def test_each_state_has_its_phase_and_conditions(state, fields, phase, want):
     found = told(state, **fields)
     assert found["phase"] == phase
     assert conditions(found) == want
     assert found["observedGeneration"] == 1
+
+
+def test_children_are_counted():
+    found = told("waiting-children", children=3, children_succeeded=1, children_failed=1)
+    assert found["children"] == {"total": 3, "succeeded": 1, "failed": 1}
 
 
 def test_a_waiting_job_says_that_there_is_no_worker():

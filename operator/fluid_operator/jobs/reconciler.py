@@ -255,10 +255,14 @@ class Reconciler:
             raise waiting(
                 Reason.QUEUE_UNAVAILABLE, f"environment {link.key.name}: {error}", again=_FULL_SECONDS
             ) from error
+        if answer.code == "limited":
+            wait = max(0.1, answer.wait_seconds)
+            message = f"queue {job.queue or job.type} takes no more new jobs for the moment"
+            raise waiting(Reason.CREATION_RATE_LIMITED, message, again=wait)
         self._noticed.pop(key, None)
         log.info("enqueued", extra=_facts(key, view, job=job.id, answer=answer.code))
-        if answer.code == "finished":
-            return Again(0.0)  # it ended between two looks: the next one tells
+        if answer.code in ("finished", "duplicate"):
+            return Again(0.0)  # it has ended already: the next look tells
         phase = Phase.SCHEDULED if answer.state == "delayed" else Phase.QUEUED
         return Again(max(0.01, self._pacing.wait(key, phase.value, self._clock(), first=True)))
 

@@ -67,10 +67,21 @@ def fold(view: JobView, wanted: Target, record: JobRecord, *, now: datetime, wor
     _add(status, "attemptHistory", history(record))
     _add(status, "lastHandledRequest", _handled(view, wanted, state.phase))
     _add(status, "error", _error(record.error))
+    _add(status, "children", _children(record))
     _add(status, "progress", _progress(record, state.phase))
     status |= _times(record)
     status |= _result(record)
     return status
+
+
+def _children(record: JobRecord) -> Json | None:
+    if not record.children:
+        return None
+    return {
+        "total": record.children,
+        "succeeded": record.children_succeeded,
+        "failed": record.children_failed,
+    }
 
 
 def refused(view: JobView, wanted: Target, problem: Problem, *, now: datetime) -> Json:
@@ -133,6 +144,15 @@ def state_of(record: JobRecord, workers: int) -> State:
         if record.stopping:
             return State(Phase.RUNNING, Reason.STOPPING.value, f"being stopped on {record.worker}")
         return State(Phase.RUNNING, Reason.RUNNING.value, f"attempt {record.attempt} runs on {record.worker}")
+    if record.state == "waiting-children":
+        left = record.children - record.children_succeeded - record.children_failed
+        message = f"waits for {left} of {record.children} children"
+        return State(Phase.RUNNING, Reason.WAITING_FOR_CHILDREN.value, message)
+    if record.state == "suspended":
+        return State(Phase.SUSPENDED, Reason.SUSPENDED.value, "held back in its queue until somebody resumes it")
+    if record.state == "blocked":
+        message = f"waits until another job with its concurrency key {record.key!r} has ended"
+        return State(Phase.QUEUED, Reason.KEY_HELD.value, message)
     if record.state == "delayed" and record.attempt:
         why = f": {record.error['type']}: {record.error['message']}" if record.error else ""
         return State(Phase.RETRYING, Reason.RETRYING.value, f"attempt {record.attempt} failed{why}")
