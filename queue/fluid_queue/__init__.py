@@ -6,13 +6,21 @@ Producers use `Queue.enqueue`; workers hand a handler to `Consumer`; whoever fol
 
 from fluid_queue.addresses import Address, Tls
 from fluid_queue.administration import IndexRanges, Leader, Page
+from fluid_queue.blocking import BlockingQueue
 from fluid_queue.client import WITHDRAWN, KeySpaceInfo, Queue
+from fluid_queue.codec import Codec
 from fluid_queue.consumer import ActiveJob, Consumer, Handler, Observer
 from fluid_queue.errors import (
+    CorruptValue,
+    DecryptionFailed,
     InvalidAddress,
     InvalidJob,
+    InvalidKeyRing,
+    JobNotFound,
     LayoutMismatch,
     LeaderFenced,
+    MissingExtra,
+    NotEncrypted,
     PermanentError,
     Postponed,
     ProcessorError,
@@ -25,9 +33,12 @@ from fluid_queue.errors import (
     RetryLater,
     ScriptError,
     StaleAttempt,
+    UnknownKey,
+    UnreadableValue,
 )
 from fluid_queue.hints import HintReader, Hints
 from fluid_queue.jobs import Deduplication, Indexes, NewJob, Parent
+from fluid_queue.keyring import KeyRing
 from fluid_queue.outcomes import Ending, StopReason
 from fluid_queue.records import Attempt, Claim, ClaimedJob, Enqueued, JobRecord, Outcome
 from fluid_queue.retries import BACKOFF_LIMIT, Backoff
@@ -41,11 +52,15 @@ __all__ = [
     "Address",
     "Attempt",
     "Backoff",
+    "BlockingQueue",
     "CircuitBreaker",
     "Claim",
     "ClaimedJob",
+    "Codec",
     "Consumer",
+    "CorruptValue",
     "CreationLimit",
+    "DecryptionFailed",
     "Deduplication",
     "Durations",
     "Ending",
@@ -59,12 +74,17 @@ __all__ = [
     "Indexes",
     "InvalidAddress",
     "InvalidJob",
+    "InvalidKeyRing",
+    "JobNotFound",
     "JobRecord",
+    "KeyRing",
     "KeySpaceInfo",
     "LayoutMismatch",
     "Leader",
     "LeaderFenced",
+    "MissingExtra",
     "NewJob",
+    "NotEncrypted",
     "Observer",
     "Outcome",
     "Page",
@@ -90,4 +110,6 @@ __all__ = [
     "StopReason",
     "Tls",
     "TypeStats",
+    "UnknownKey",
+    "UnreadableValue",
 ]

@@ -106,7 +106,7 @@ class Address:
         except ValueError as error:
             raise InvalidAddress("url", f"is no URL; it must look like {FORMS}") from error
         if parts.scheme not in _SCHEMES:
-            raise InvalidAddress("url", f"does not begin with one of the known words; it must look like {FORMS}")
+            raise InvalidAddress("url", f"does not begin with redis:// or a relative of it; it must look like {FORMS}")
         kind, encrypted = _SCHEMES[parts.scheme]
         if tls and not encrypted:
             raise InvalidAddress("url", "TLS options need a URL that begins with rediss")
@@ -141,7 +141,7 @@ def _options(parts: SplitResult, kind: Kind, encrypted: bool) -> dict[str, str]:
     found = dict(parse_qsl(parts.query, keep_blank_values=True))
     if found.keys() - allowed or parts.fragment:
         known = f"only {', '.join(sorted(allowed))}" if allowed else "none"
-        raise InvalidAddress("url", f"has options that are not supported ({known} are)")
+        raise InvalidAddress("url", f"has options after the database that are not supported ({known} are)")
     return found
 
 

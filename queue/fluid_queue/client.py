@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import uuid
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -18,16 +19,22 @@ import orjson
 from redis import asyncio as aioredis
 from redis.exceptions import NoScriptError, RedisError
 
+from fluid_queue import limits
 from fluid_queue.addresses import Address, Tls
 from fluid_queue.administration import Administration, Leader
+from fluid_queue.batches import by_number, by_size
+from fluid_queue.codec import Codec
 from fluid_queue.connections import Door
-from fluid_queue.errors import InvalidJob, LayoutMismatch, QueueUnavailable
-from fluid_queue.jobs import NewJob
+from fluid_queue.endings import Endings
+from fluid_queue.errors import InvalidJob, LayoutMismatch, QueueLimited, QueueUnavailable
+from fluid_queue.hints import HintReader
+from fluid_queue.jobs import NewJob, as_json
 from fluid_queue.keys import LAYOUT, KeySpace, check_id, selector
 from fluid_queue.outcomes import WORD, Ending
 from fluid_queue.records import RECORD_FIELDS, Claim, ClaimedJob, Enqueued, JobRecord
 from fluid_queue.scripts import script
 from fluid_queue.translate import is_elsewhere, translate
+from fluid_queue.values import Values
 
 COMMAND_TIMEOUT = 5.0
 """Seconds after which a command on a dead connection gives up."""
@@ -40,9 +47,6 @@ WITHDRAWN = "Withdrawn"
 
 MAX_CLAIM = 1000
 """Jobs that one call claims at most."""
-
-_BATCH = 500
-"""Jobs in one call: Redis serves nobody else while a script runs."""
 
 T = TypeVar("T")
 
@@ -63,8 +67,12 @@ class Queue(Administration):
     ...     await queue.enqueue([NewJob(id="mail-1", type="email", payload={"to": "a@example.com"})])
     """
 
-    def __init__(self, address: Address, key_prefix: str, *, timeout: float = COMMAND_TIMEOUT) -> None:
+    def __init__(
+        self, address: Address, key_prefix: str, *, timeout: float = COMMAND_TIMEOUT, codec: Codec | None = None
+    ) -> None:
         self.keys = KeySpace(key_prefix)
+        self._values = Values(codec or Codec(), key_prefix)
+        self._endings = Endings(self.inspect, lambda: HintReader(self))
         self.door = Door(address, self.keys.prefix)
         """Opens connections to where this key space is; for whoever needs one of its own."""
         self._redis = self.door.client(timeout=timeout, connect_timeout=timeout)
@@ -74,11 +82,19 @@ class Queue(Administration):
         """Connections opened for claims so far. Another one may lead to another Redis."""
 
     @classmethod
-    def from_url(cls, url: str, key_prefix: str, *, timeout: float = COMMAND_TIMEOUT, tls: Tls | None = None) -> Self:
+    def from_url(
+        cls,
+        url: str,
+        key_prefix: str,
+        *,
+        timeout: float = COMMAND_TIMEOUT,
+        tls: Tls | None = None,
+        codec: Codec | None = None,
+    ) -> Self:
         """A queue on the Redis at `url`: redis://, redis+sentinel://, redis+cluster://, or rediss for TLS; see
-        `fluid_queue.addresses`. Nothing is sent before the first command. `timeout` in seconds. Raises
-        InvalidAddress."""
-        return cls(Address.parse(url, tls=tls), key_prefix, timeout=timeout)
+        `fluid_queue.addresses`. Nothing is sent before the first command. `timeout` in seconds; `codec`
+        encrypts what jobs carry. Raises InvalidAddress."""
+        return cls(Address.parse(url, tls=tls), key_prefix, timeout=timeout, codec=codec)
 
     @property
     def url(self) -> str:
@@ -96,6 +112,7 @@ class Queue(Administration):
 
     async def aclose(self) -> None:
         """Close every connection."""
+        await self._endings.aclose()
         await self._redis.aclose()
         await self._unhurried.aclose()
 
@@ -130,24 +147,51 @@ class Queue(Administration):
     # -- producers and operators
     # --------------------------------------------------------------------------------------------------
 
+    async def add(
+        self,
+        type: str,  # noqa: A002 - the field's name in the API
+        payload: Mapping[str, Any] | None = None,
+        *,
+        id: str = "",  # noqa: A002 - likewise
+        **options: Any,
+    ) -> str:
+        """Enqueue one job; its id, which is made up unless given: with an id of your own it is safe to send again.
+        `options` are fields of NewJob. Raises QueueLimited where the queue takes no more for now."""
+        job = NewJob(id=id or uuid.uuid4().hex, type=type, payload=payload or {}, **options)
+        (answer,) = await self.enqueue([job])
+        if answer.code == "limited":
+            raise QueueLimited(job.queue or job.type, answer.wait_seconds)
+        return job.id
+
+    async def wait(self, job_id: str, timeout: float | None = None) -> JobRecord:
+        """The record of a job once it has ended, told by an event; Redis may come and go meanwhile. Raises JobNotFound,
+        and TimeoutError after `timeout` seconds (None: never)."""
+        return await self._endings.wait(job_id, timeout)
+
     async def enqueue(self, jobs: Sequence[NewJob], *, leader: Leader = "") -> list[Enqueued]:
         """Put jobs into their queues, in order; an answer for each. Safe to send again."""
         for job in jobs:
             if job.indexes is not None and job.indexes.items:
                 await self._lay_down_items(job.id, job.indexes.items)
         answers: list[Enqueued] = []
-        for batch in _batches(jobs):
-            arguments = [argument for job in batch for argument in job.arguments()]
+        for batch in by_size(map(self._arguments, jobs), lambda words: len(words[0]) + len(words[1])):
+            arguments = [argument for words in batch for argument in words]
             codes = await self._run("enqueue", leader, *arguments)
             answers += [Enqueued.parse(code.decode()) for code in codes]
         return answers
 
     async def _lay_down_items(self, job_id: str, items: Sequence[Mapping[str, Any]]) -> None:
-        for first in range(0, len(items), _BATCH):
-            numbered = enumerate(items[first : first + _BATCH], first)
-            words = [word for index, item in numbered for word in (index, orjson.dumps(item))]
-            if await self._run("items", job_id, *words) == b"exists":
+        stored = (
+            (index, self._values.write("item", f"{job_id}.{index}", as_json("items", item, limits.PAYLOAD_BYTES)))
+            for index, item in enumerate(items)
+        )
+        for batch in by_size(stored, lambda pair: len(pair[1])):
+            if await self._run("items", job_id, *(word for pair in batch for word in pair)) == b"exists":
                 return
+
+    def _arguments(self, job: NewJob) -> tuple[bytes, bytes]:
+        header, spec = job.arguments()
+        return header, self._values.write("spec", job.id, spec)
 
     async def cancel(self, ids: Sequence[str], *, leader: Leader = "", reason: str = "Cancelled") -> list[str]:
         """End waiting jobs, ask running ones to stop. For each: cancelled, stopping, `finished <state>`, or gone."""
@@ -168,9 +212,11 @@ class Queue(Administration):
     async def inspect(self, ids: Sequence[str]) -> list[JobRecord | None]:
         """The records, or what is left of them; None for an id that nobody knows."""
         records: list[JobRecord | None] = []
-        for batch in _batches(ids):
+        for batch in by_number(ids):
             answers = await self._run("inspect", len(RECORD_FIELDS), *RECORD_FIELDS, *batch)
-            records += [JobRecord.parse(job_id, answer) for job_id, answer in zip(batch, answers, strict=True)]
+            records += [
+                JobRecord.parse(job_id, answer, self._values) for job_id, answer in zip(batch, answers, strict=True)
+            ]
         return records
 
     async def unacknowledged(self) -> AsyncIterator[list[str]]:
@@ -178,7 +224,7 @@ class Queue(Administration):
         cursor = 0
         while True:
             async with self._translated():
-                cursor, page = await self._redis.zscan(self.keys.key("unacknowledged"), cursor, count=_BATCH)
+                cursor, page = await self._redis.zscan(self.keys.key("unacknowledged"), cursor, count=limits.CALL_ITEMS)
             if page:
                 yield [_text(member) for member, _ in page]
             if cursor == 0:
@@ -187,8 +233,8 @@ class Queue(Administration):
     async def log_lines(self, job_id: str) -> list[str]:
         """The log of a job, oldest line first."""
         async with self._translated():
-            lines = await self._redis.lrange(self.keys.key(f"log:{check_id(job_id)}"), 0, -1)
-        return [_text(line) for line in lines]
+            lines: Any = await self._redis.lrange(self.keys.key(f"log:{check_id(job_id)}"), 0, -1)
+        return [self._values.read_line(job_id, line) for line in lines]
 
     async def types(self, image: str) -> dict[str, Any]:
         """What the workers of `image` can run: type -> {schema, settings}, or None for an entry that is no JSON.
@@ -230,7 +276,7 @@ class Queue(Administration):
         now, wait, version, *rows = await _patiently(
             self._run("claim", *arguments, redis=self._unhurried), COMMAND_TIMEOUT
         )
-        return Claim(now, wait / 1000, [ClaimedJob.parse(row) for row in rows], int(version))
+        return Claim(now, wait / 1000, [ClaimedJob.parse(row, self._values) for row in rows], int(version))
 
     async def sweep(self) -> None:
         """Let whatever is due move on: delayed jobs, and leases that ran out. For times when no worker claims."""
@@ -239,21 +285,23 @@ class Queue(Administration):
     async def finish(self, endings: Sequence[tuple[str, int, Ending]]) -> list[str]:
         """End attempts, given as (id, epoch, ending). For each: done, again (it was done before), stale, or gone."""
         codes: list[str] = []
-        for batch in _batches(endings):
+        for batch in by_size(endings, lambda end: len(end[2].result) + len(end[2].error)):
             lines = "\n".join([ending.line(job_id, epoch) for job_id, epoch, ending in batch])
-            values = [value for _, _, ending in batch for value in ending.values()]
+            values = [value for job_id, _, ending in batch for value in ending.values(job_id, self._values)]
             codes += [code.decode() for code in await self._run("finish", lines, *values)]
         return codes
 
     async def progress(self, job_id: str, epoch: int, percent: int, message: str = "") -> str:
         """Note how far an attempt is: done, stale, or gone."""
-        value = orjson.dumps({"percent": min(100, max(0, percent)), "message": message[:256]})
-        answer: bytes = await self._run("progress", job_id, epoch, value)
+        text = message[: limits.PROGRESS_MESSAGE_CHARACTERS].encode("utf-8", "replace").decode()
+        value = orjson.dumps({"percent": min(100, max(0, percent)), "message": text})
+        answer: bytes = await self._run("progress", job_id, epoch, self._values.write("progress", job_id, value))
         return answer.decode()
 
     async def log(self, job_id: str, epoch: int, lines: Sequence[str]) -> str:
         """Append lines to the job's log: done, stale, or gone."""
-        answer: bytes = await self._run("log", job_id, epoch, *(line[:4096] for line in lines))
+        kept = (self._values.write_line(job_id, line[: limits.LOG_LINE_CHARACTERS]) for line in lines)
+        answer: bytes = await self._run("log", job_id, epoch, *kept)
         return answer.decode()
 
     async def wake(self, queues: Sequence[str]) -> None:
@@ -272,7 +320,7 @@ class Queue(Administration):
 
     async def _coded(self, name: str, arguments: Sequence[Any], ids: Sequence[str]) -> list[str]:
         codes: list[str] = []
-        for batch in _batches(ids):
+        for batch in by_number(ids):
             codes += [code.decode() for code in await self._run(name, *arguments, *batch)]
         return codes
 
@@ -334,7 +382,3 @@ def _json(value: bytes | str) -> Any:
 def _text(value: Any) -> str:
     """A bulk string as text; the client never decodes by itself, because payloads are bytes."""
     return bytes(value).decode()
-
-
-def _batches(items: Sequence[T]) -> list[Sequence[T]]:
-    return [items[start : start + _BATCH] for start in range(0, len(items), _BATCH)]

@@ -59,6 +59,10 @@ class Codec:
         header = _MARK + bytes([flags | _ENCRYPTED, len(key_id)]) + key_id
         return header + self.keys.encrypt(body, place.encode(), header)
 
+    def reads(self, stored: bytes) -> bool:
+        """Whether `decode` would answer this as it is."""
+        return self._accept_plain and not stored.startswith(_MARK[:1])
+
     def decode(self, stored: bytes, place: str) -> bytes:
         """The value. Raises UnknownKey, NotEncrypted, DecryptionFailed or CorruptValue, all UnreadableValue."""
         if not stored.startswith(_MARK[:1]):

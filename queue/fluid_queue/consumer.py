@@ -27,7 +27,7 @@ from fluid_queue.errors import LayoutMismatch, QueueError, QueueLimited, StaleAt
 from fluid_queue.finisher import Finisher
 from fluid_queue.jobs import NewJob, Parent
 from fluid_queue.keys import selector
-from fluid_queue.outcomes import Ending, StopReason, failed, interrupted, succeeded
+from fluid_queue.outcomes import Ending, StopReason, failed, interrupted, succeeded, unreadable
 from fluid_queue.records import Claim, ClaimedJob
 from fluid_queue.renewal import Lease, Renewal
 from fluid_queue.waker import Waker
@@ -385,6 +385,9 @@ class Consumer:
     async def _run(self, attempt: _Attempt) -> Ending | None:
         """One attempt, from its start to its ending. None: somebody else holds the job, there is nothing to say."""
         job = attempt.job
+        if (problem := job.claimed.unreadable) is not None:
+            log.error("a job cannot be read", extra={"job": job.id, "error": str(problem)})
+            return unreadable(job.claimed, problem)
         try:
             return succeeded(await self._handler(job))
         except asyncio.CancelledError as error:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
-from fluid_queue.client import Queue
 from fluid_queue.errors import QueueUnavailable
 from fluid_queue.translate import translate
+
+if TYPE_CHECKING:
+    from fluid_queue.client import Queue
 
 log = logging.getLogger(__name__)
 
@@ -120,12 +122,9 @@ class HintReader:
     async def _follow(self, position: str) -> Hints:
         answer: Any = await self._redis.xread({self._stream: position}, count=_COUNT, block=round(BLOCK_SECONDS * 1000))
         entries = _entries(answer)
-        if self._connects != self._checked:
-            # The connection was found closed and opened again on the way: this may be another server.
+        if self._connects != self._checked or await self._is_another():
+            # The connection was found closed and opened again on the way, or the server was emptied under it.
             return await self._start()
-        if await self._is_another():
-            self._position = None
-            return Hints(resync=True, lost=True)
         if len(entries) == _COUNT and await self._was_trimmed(position):
             self._position = self._last = await self._end()
             return Hints(resync=True)

@@ -9,13 +9,11 @@ from typing import Any, Literal
 
 import orjson
 
+from fluid_queue import limits
 from fluid_queue.errors import TEN_YEARS, InvalidJob
 from fluid_queue.keys import check_id, check_key, check_queue
 from fluid_queue.retries import BACKOFF_LIMIT, Backoff
 
-MAX_PAYLOAD_BYTES = 256 * 1024
-MAX_RESULT_BYTES = 64 * 1024
-MAX_TAGS = 8
 MAX_INDEXES = 100_000
 MAX_PARALLELISM = 1000
 API_ORIGIN: Mapping[str, Any] = {"kind": "Api"}
@@ -125,12 +123,9 @@ class NewJob:
         check_priority(self.priority)
         if self.key:
             check_key("key", self.key)
-        if len(self.tags) > MAX_TAGS:
-            raise InvalidJob("tags", f"{len(self.tags)} tags; at most {MAX_TAGS}")
-        tags: Mapping[Any, Any] = self.tags  # whoever has no type checker may hand in anything
-        for name, value in tags.items():
-            if not isinstance(name, str) or not isinstance(value, str) or not 1 <= len(name) <= 63 or len(value) > 256:
-                raise InvalidJob(f"tags.{name[:63]}", "a text of up to 256 characters, under a name of 1 to 63")
+        _check_tags(self.tags)
+        if len(self.hash) > limits.HASH_CHARACTERS:
+            raise InvalidJob("hash", f"at most {limits.HASH_CHARACTERS} characters")
         if self.start_after and self.start_after.tzinfo is None:
             raise InvalidJob("start_after", "a time with a zone, such as 2026-12-01T07:00:00Z")
         for name in ("backoff_limit", "seed_attempt", "seed_failures"):
@@ -142,17 +137,8 @@ class NewJob:
 
     def spec(self) -> bytes:
         """What a worker needs, as JSON; Redis never looks into it."""
-        try:
-            payload = orjson.dumps(self.payload)
-        except (TypeError, ValueError) as error:
-            raise InvalidJob("payload", f"not JSON: {error}") from error
-        if len(payload) > MAX_PAYLOAD_BYTES:
-            raise InvalidJob(
-                "payload",
-                f"{len(payload)} bytes of JSON; at most {MAX_PAYLOAD_BYTES}: pass a reference instead",
-            )
         spec = {
-            "payload": orjson.Fragment(payload),
+            "payload": orjson.Fragment(as_json("payload", self.payload, limits.PAYLOAD_BYTES)),
             "backoffLimit": self.backoff_limit,
             "backoff": self.backoff.to_json(),
             "activeDeadline": _ms(self.active_deadline_seconds),
@@ -178,7 +164,7 @@ class NewJob:
                 str(_ms(self.attempt_deadline_seconds)),
                 str(_ms(self.active_deadline_seconds)),
                 f"{self.seed_attempt}:{self.seed_failures}",
-                orjson.dumps(self.origin).decode(),
+                as_json("origin", self.origin, limits.ORIGIN_BYTES).decode(),
                 orjson.dumps(dict(self.tags)).decode(),
                 self.key,
                 f"{twin.mode} {_ms(twin.ttl_seconds)} {twin.key}" if (twin := self.deduplication) else "",
@@ -198,6 +184,28 @@ def check_priority(priority: int) -> int:
     if not -1000 <= priority <= 1000:
         raise InvalidJob("priority", "a number from -1000 to 1000")
     return priority
+
+
+def as_json(field: str, value: Mapping[str, Any], limit: int) -> bytes:
+    """A value of at most `limit` bytes as JSON. Raises InvalidJob, naming the field."""
+    try:
+        found = orjson.dumps(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidJob(field, f"not JSON: {error}") from error
+    if len(found) > limit:
+        raise InvalidJob(field, f"{len(found)} bytes of JSON; at most {limit}: pass a reference instead")
+    return found
+
+
+def _check_tags(tags: Mapping[Any, Any]) -> None:
+    """Whoever has no type checker may hand in anything."""
+    if len(tags) > limits.TAGS:
+        raise InvalidJob("tags", f"{len(tags)} tags; at most {limits.TAGS}")
+    for name, value in tags.items():
+        if not isinstance(name, str) or not 1 <= len(name) <= limits.TAG_NAME_CHARACTERS:
+            raise InvalidJob("tags", f"a name is a text of 1 to {limits.TAG_NAME_CHARACTERS} characters")
+        if not isinstance(value, str) or len(value) > limits.TAG_VALUE_CHARACTERS:
+            raise InvalidJob(f"tags.{name}", f"a text of up to {limits.TAG_VALUE_CHARACTERS} characters")
 
 
 def _ms(seconds: float) -> int:

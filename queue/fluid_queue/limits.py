@@ -22,7 +22,7 @@ ORIGIN_BYTES = 4 * KIB
 
 TAGS = 8
 TAG_NAME_CHARACTERS = 63
-TAG_VALUE_CHARACTERS = 128
+TAG_VALUE_CHARACTERS = 256
 
 HASH_CHARACTERS = 128
 """What `replace` compares; a tombstone keeps it for a day."""

@@ -9,18 +9,28 @@ from typing import Any, Literal
 
 import orjson
 
-from fluid_queue.errors import InvalidJob, PermanentError, Postponed, RateLimited, RetryLater, seconds_of
-from fluid_queue.jobs import MAX_RESULT_BYTES
+from fluid_queue import limits
+from fluid_queue.errors import (
+    InvalidJob,
+    PermanentError,
+    Postponed,
+    RateLimited,
+    RetryLater,
+    UnknownKey,
+    UnreadableValue,
+    seconds_of,
+)
 from fluid_queue.keys import check_id
 from fluid_queue.records import ClaimedJob
+from fluid_queue.values import Values
 
 StopReason = Literal["deadline", "cancel", "lost", "drain"]
 
 WORD = re.compile(r"[A-Za-z]([A-Za-z0-9_,:]{0,126}[A-Za-z0-9_])?")
 """A reason is one word, as in a condition; it stands between spaces in a tombstone."""
 
-MAX_MESSAGE = 1024
-MAX_TYPE = 128
+_UNKNOWN_KEY_SECONDS = 30.0
+"""Between two tries of a job whose key its worker does not have."""
 
 
 _OUTCOMES = ("completed", "failed", "retry", "postponed", "released", "stopped")
@@ -55,9 +65,10 @@ class Ending:
         given = f"{1 if self.result else 0} {1 if self.error else 0}"
         return f"{job_id} {epoch} {self.outcome} {self.reason or '-'} {delay} {self.scope or '-'} {given}"
 
-    def values(self) -> list[bytes]:
-        """The arguments that the line announces."""
-        return [value for value in (self.result, self.error) if value]
+    def values(self, job_id: str, values: Values) -> list[bytes]:
+        """The arguments that the line announces, as `values` stores them."""
+        stored = (values.write("result", job_id, self.result), values.write_error(job_id, self.error))
+        return [value for value in stored if value]
 
 
 def succeeded(value: Any) -> Ending:
@@ -69,8 +80,8 @@ def succeeded(value: Any) -> Ending:
         result = orjson.dumps(value)
     except (TypeError, ValueError) as error:
         return Ending("completed", "Completed", result=orjson.dumps({"dropped": f"the result is not JSON: {error}"}))
-    if len(result) > MAX_RESULT_BYTES:
-        dropped = f"the result has {len(result)} bytes; at most {MAX_RESULT_BYTES} are kept"
+    if len(result) > limits.RESULT_BYTES:
+        dropped = f"the result has {len(result)} bytes; at most {limits.RESULT_BYTES} are kept"
         result = orjson.dumps({"dropped": dropped})
     return Ending("completed", "Completed", result=result)
 
@@ -97,9 +108,7 @@ def failed(job: ClaimedJob, error: BaseException, now: int, spread: float, *, ty
     """The handler raised `error`: retry while the limit allows, else fail. `now` in ms of the server's clock,
     `spread` in [-1, 1]."""
     name = type_ or getattr(error, "type", None) or error.__class__.__name__
-    detail = orjson.dumps(
-        {"type": _text(name)[:MAX_TYPE], "message": _text(error)[:MAX_MESSAGE], "attempt": job.attempt}
-    )
+    detail = _detail(job, name, error)
     if isinstance(error, Postponed):
         scope = error.scope if isinstance(error, RateLimited) else ""
         if scope == "key" and not job.key:
@@ -115,6 +124,21 @@ def failed(job: ClaimedJob, error: BaseException, now: int, spread: float, *, ty
     if now + wait * 1000 >= job.last_moment:
         return Ending("failed", "DeadlineExceeded", error=detail)
     return Ending("retry", type_ or "Failed", wait, error=detail)
+
+
+def unreadable(job: ClaimedJob, error: UnreadableValue) -> Ending:
+    """The job's payload could not be read. A key may be on its way, so the job waits for it, uncounted; nothing else
+    gets better by itself."""
+    detail = _detail(job, error.__class__.__name__, error)
+    if isinstance(error, UnknownKey):
+        return Ending("postponed", "UnknownKey", _UNKNOWN_KEY_SECONDS, error=detail)
+    return Ending("failed", "UnreadablePayload", error=detail)
+
+
+def _detail(job: ClaimedJob, name: object, error: BaseException) -> bytes:
+    type_ = _text(name)[: limits.ERROR_TYPE_CHARACTERS]
+    message = _text(error)[: limits.ERROR_MESSAGE_CHARACTERS]
+    return orjson.dumps({"type": type_, "message": message, "attempt": job.attempt})
 
 
 def _word(reason: str) -> str:

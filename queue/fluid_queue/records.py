@@ -12,7 +12,9 @@ from typing import Any, Literal, Self
 
 import orjson
 
-from fluid_queue.retries import Backoff
+from fluid_queue.errors import CorruptValue, UnreadableValue
+from fluid_queue.retries import BACKOFF_LIMIT, Backoff
+from fluid_queue.values import Values
 
 State = Literal[
     "waiting",
@@ -107,6 +109,8 @@ class ClaimedJob:
     key: str = ""
     index: int | None = None
     """Of an index job: which one this is."""
+    unreadable: UnreadableValue | None = None
+    """Why the payload and the settings beside it could not be read; they are empty then."""
 
     @property
     def last_moment(self) -> float:
@@ -114,12 +118,12 @@ class ClaimedJob:
         return self.started_at + self.active_deadline if self.active_deadline else float("inf")
 
     @classmethod
-    def parse(cls, row: Sequence[Any]) -> Self:
-        """Read one row of claim.lua's answer."""
-        spec = orjson.loads(row[9])
-        item = orjson.loads(row[14]) if row[14] else {}
+    def parse(cls, row: Sequence[Any], values: Values) -> Self:
+        """Read one row of claim.lua's answer. A job that cannot be read must not hold up those beside it."""
+        job_id = row[0].decode()
+        spec, unreadable = _read_spec(job_id, row[9], row[14], row[13], values)
         return cls(
-            id=row[0].decode(),
+            id=job_id,
             epoch=int(row[1]),
             attempt=int(row[2]),
             failures=int(row[3]),
@@ -128,7 +132,7 @@ class ClaimedJob:
             queue=row[6].decode(),
             type=row[7].decode(),
             origin=orjson.loads(row[8]),
-            payload=spec["payload"] | item,
+            payload=spec["payload"],
             tags=orjson.loads(row[10]),
             backoff_limit=spec["backoffLimit"],
             backoff=_backoff(*spec["backoff"].items()),
@@ -136,6 +140,7 @@ class ClaimedJob:
             stalls=int(row[11]),
             key=row[12].decode(),
             index=int(row[13]) if row[13] else None,
+            unreadable=unreadable,
         )
 
 
@@ -162,15 +167,16 @@ class Attempt:
     error: Mapping[str, Any] | None
 
     @classmethod
-    def parse(cls, line: bytes) -> Self:
+    def parse(cls, job_id: str, line: bytes, values: Values) -> Self:
         data = orjson.loads(line)
+        error = data.get("error")
         return cls(
             data["attempt"],
             data["startedAt"],
             data["endedAt"],
             data["worker"],
             data["outcome"],
-            data.get("error"),
+            values.read_error(job_id, error) if error else None,
         )
 
 
@@ -226,8 +232,13 @@ class JobRecord:
     def ended(self) -> bool:
         return self.state in ENDED
 
+    @property
+    def value(self) -> Any:
+        """What the handler returned; None where it returned nothing, or has not ended."""
+        return orjson.loads(self.result) if self.result else None
+
     @classmethod
-    def parse(cls, job_id: str, answer: Any) -> Self | None:
+    def parse(cls, job_id: str, answer: Any, values: Values) -> Self | None:
         """Read one entry of inspect.lua's answer, whose values follow RECORD_FIELDS; None when nothing is known of
         the id."""
         if answer is None:
@@ -244,8 +255,9 @@ class JobRecord:
                 hash=left.hash,
                 tombstone=True,
             )
-        values, attempts = answer
-        raw = dict(zip(RECORD_FIELDS, values, strict=True))
+        row, attempts = answer
+        raw = dict(zip(RECORD_FIELDS, row, strict=True))
+        error = _json(raw["error"])
         fields: dict[str, Any] = {name: (raw[key] or b"").decode() for name, key in _TEXTS.items()}
         fields |= {name: int(raw[key] or 0) for name, key in _NUMBERS.items()}
         return cls(
@@ -254,10 +266,10 @@ class JobRecord:
             origin=_json(raw["origin"]) or {},
             tags=_json(raw["tags"]) or {},
             stopping=raw["stop"] is not None,
-            progress=_json(raw["progress"]),
-            result=raw["result"],
-            error=_json(raw["error"]),
-            attempts=[Attempt.parse(line) for line in attempts],
+            progress=_json(values.read_progress(job_id, raw["progress"])) if raw["progress"] else None,
+            result=values.read_result(job_id, raw["result"]) if raw["result"] else None,
+            error=values.read_error(job_id, error) if error else None,
+            attempts=[Attempt.parse(job_id, line, values) for line in attempts],
         )
 
 
@@ -299,6 +311,23 @@ RECORD_FIELDS = (
     "error",
 )
 """The fields that inspect asks for; `state` first, because its absence means that there is no record."""
+
+
+def _read_spec(
+    job_id: str, spec: bytes, item: bytes, index: bytes, values: Values
+) -> tuple[dict[str, Any], UnreadableValue | None]:
+    """What a worker needs, and why it could not be read. The indexes of a job share its spec, bound to its id."""
+    owner = job_id.removesuffix(f".{index.decode()}") if index else job_id
+    try:
+        found = orjson.loads(values.read("spec", owner, spec))
+        if item:
+            found["payload"] |= orjson.loads(values.read("item", job_id, item))
+        return found, None
+    except UnreadableValue as error:
+        problem = error
+    except orjson.JSONDecodeError:
+        problem = CorruptValue(f"spec {job_id}", "it is no JSON")
+    return {"payload": {}, "backoffLimit": BACKOFF_LIMIT, "backoff": Backoff().to_json()}, problem
 
 
 def _json(value: bytes | None) -> Mapping[str, Any] | None:

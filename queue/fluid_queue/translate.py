@@ -45,7 +45,9 @@ def translate(error: Exception) -> QueueError:
     if isinstance(error, ssl.SSLError):
         return QueueUnavailable(f"Redis cannot be reached: {_tls_problem(error)}")
     if isinstance(error, FileNotFoundError):
-        return QueueUnavailable("Redis cannot be reached: a CA, certificate, key or socket of its address is no file here")
+        return QueueUnavailable(
+            "Redis cannot be reached: a CA, certificate, key or socket of its address is no file here"
+        )
     if isinstance(error, _AWAY):
         return QueueUnavailable(f"Redis cannot be reached: {text or error.__class__.__name__}")
     if isinstance(error, redis.ResponseError) and (isinstance(error, _NOT_YET) or _NOT_NOW.search(text)):

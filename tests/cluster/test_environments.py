@@ -106,7 +106,7 @@ def test_a_wrong_password_is_told_and_a_corrected_one_heals(environments, operat
     wrong = redis_server.url.replace(redis_server.password, "sesame")
     environments.secret(wrong)
     environments.apply(fluid_environment("default"))
-    environments.becomes(trying("RedisUnavailable"))
+    environments.becomes(trying("RedisAccessDenied"))
     assert "refuses the user or password" in environments.message()
     environments.secret(redis_server.url)
     environments.becomes(READY)

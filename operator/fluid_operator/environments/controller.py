@@ -197,4 +197,5 @@ class EnvironmentsController:
 
 def _away(link: EnvironmentLink) -> Problem:
     """Say that Redis was not reached. The problem's text never holds the address."""
-    return Problem(Reason.REDIS_UNAVAILABLE, f"{link.problem}. The operator goes on trying.")
+    reason = Reason.REDIS_ACCESS_DENIED if link.denied else Reason.REDIS_UNAVAILABLE
+    return Problem(reason, f"{link.problem}. The operator goes on trying.")

@@ -8,10 +8,11 @@ listens gets hints (ids whose records changed) and is told when everything must 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from fluid_operator.api.fluidenvironment import FluidEnvironmentSpec
 from fluid_operator.environments.batching import Batcher
@@ -27,6 +28,7 @@ from fluid_queue import (
     LeaderFenced,
     NewJob,
     Queue,
+    QueueAccessDenied,
     QueueError,
     QueueFull,
     QueueUnavailable,
@@ -36,6 +38,8 @@ from fluid_queue import (
 log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
+
+Source = Literal["check", "hints", "sweep", "data"]
 
 SHARD = 0
 """All objects of an environment are one operator's; sharding would give each its own."""
@@ -71,16 +75,17 @@ class EnvironmentLink:
         self.spec = spec
         self.queue = queue
         self.available: bool | None = None
-        """Whether Redis answered the last time; None before the first time."""
-        self.problem = "not reached yet"
+        """Whether everything that asks Redis was answered the last time; None before the first time."""
         self.types: Mapping[str, KnownType] = {}
         self.types_since: float | None = None
         """time.monotonic() of when the first type was known; None: no worker has ever introduced itself."""
         self.lost_at: float | None = None
         """time.monotonic() of when the data was found to be another; jobs of before may still be running."""
         self.workers = 0
-        self._unreadable = ""
-        """What is wrong with the data, until it can be read again: a server that answers does not make up for it."""
+        self._problems: dict[Source, QueueError] = {}
+        """By whoever met one, until the same asks with success: a server that answers a PING may still refuse more."""
+        self._recovered = asyncio.Event()
+        """Redis has just come back: what was given up is worth another try at once."""
         self._leadership = leadership
         self._listener = listener
         self._changed = changed
@@ -91,6 +96,20 @@ class EnvironmentLink:
         self.cancel: Batcher[str, str] = Batcher(self._cancel)
         self.withdraw: Batcher[str, str] = Batcher(self._withdraw)
         self.acknowledge: Batcher[str, str] = Batcher(self._acknowledge)
+
+    @property
+    def problem(self) -> str:
+        """Why the environment is not available."""
+        return str(self._error) if self._problems else "not reached yet"
+
+    @property
+    def denied(self) -> bool:
+        """Whether Redis is there but refuses our user: waiting does not help."""
+        return isinstance(self._error, QueueAccessDenied)
+
+    @property
+    def _error(self) -> QueueError | None:
+        return next(iter(self._problems.values()), None)
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -140,11 +159,11 @@ class EnvironmentLink:
             await self.queue.ping()
             await self.queue.open()
         except QueueFull:
-            self._answered()  # full is not away: what runs can still end
+            self._noted("check", None)  # full is not away: what runs can still end
         except QueueError as error:
-            self._set_available(False, str(error))
+            self._noted("check", error)
         else:
-            self._answered()
+            self._noted("check", None)
 
     async def stats(self) -> Stats | None:
         """Counts of all queues, None while Redis is away."""
@@ -155,18 +174,15 @@ class EnvironmentLink:
 
     def broken(self) -> None:
         """What follows the key space has crashed, and is started again."""
-        self._spoilt("what the operator found in Redis could not be read; see the operator's log")
+        self._noted("data", QueueError("what the operator found in Redis could not be read; see the operator's log"))
 
-    def _spoilt(self, problem: str) -> None:
-        self._unreadable = problem
-        self._set_available(False, problem)
-
-    def _answered(self) -> None:
-        self._set_available(not self._unreadable, self._unreadable)
-
-    def _set_available(self, available: bool, problem: str) -> None:
-        before, self.available, self.problem = self.available, available, problem
-        if before is not available:
+    def _noted(self, source: Source, problem: QueueError | None) -> None:
+        if problem is not None:
+            self._problems[source] = problem
+        elif self._problems.pop(source, None) is not None:
+            self._recovered.set()
+        before, self.available = self.available, not self._problems
+        if before is not self.available:
             self._changed(self)
 
     # -- following ----------------------------------------------------------------------------------------------------
@@ -185,10 +201,10 @@ class EnvironmentLink:
                 try:
                     hints = await reader.read()
                 except QueueError as error:
-                    self._set_available(False, str(error))
+                    self._noted("hints", error)
                     await asyncio.sleep(_PAUSE)
                     continue
-                self._answered()
+                self._noted("hints", None)
                 if hints.lost:
                     self.lost_at = time.monotonic()
                     log.warning("Redis holds other data than before", extra={"environment": str(self.key)})
@@ -203,14 +219,21 @@ class EnvironmentLink:
     async def _maintain(self) -> None:
         while True:
             _stop_if_cancelled()
-            await asyncio.sleep(_SWEEP_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_SWEEP_SECONDS):
+                    await self._recovered.wait()
+            self._recovered.clear()
+            if "check" in self._problems:
+                await self.check()
             try:
                 await self.queue.sweep()
+                self._noted("sweep", None)
                 await self._refresh()
             except QueueFull:
+                self._noted("sweep", None)
                 log.warning("Redis is full.", extra={"fields": {"environment": str(self.key)}})
             except QueueError as error:
-                self._set_available(False, str(error))
+                self._noted("sweep", error)
 
     async def _refresh(self) -> None:
         """Read which types the workers of this environment can run, and how many workers there are."""
@@ -220,13 +243,12 @@ class EnvironmentLink:
                 found |= await self.queue.types(image)
             workers = (await self.queue.stats()).workers
         except QueueUnavailable as error:
-            self._set_available(False, str(error))
+            self._noted("data", error)
             return
         except (QueueError, ValueError) as error:
-            self._spoilt(f"what is known about workers and queues cannot be read: {error}")
+            self._noted("data", QueueError(f"what is known about workers and queues cannot be read: {error}"))
             return
-        self._unreadable = ""
-        self._answered()
+        self._noted("data", None)
         types = {name: known for name, told in found.items() if (known := read_type(name, told))}
         if types and self.types_since is None:
             self.types_since = time.monotonic()

@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 _ORPHAN_SECONDS = 1.0
 """How soon to look again at a job that is being stopped because its object is gone."""
 
+_RESYNC_PAUSE = 1.0
+"""Seconds before a comparison that Redis cut off begins anew."""
+
 _STOP_SECONDS = 1.0
 """What is in progress may take so long when the term ends. A look that is cancelled loses nothing: the next leader
 looks again."""
@@ -183,14 +186,18 @@ class JobsController:
     async def _compare(self, link: EnvironmentLink) -> None:
         await self.informer.synced()
         self._environment_changed(link.key.namespace)
-        try:
-            async for page in link.queue.unacknowledged():
-                for record in await link.queue.inspect(page):
-                    if record is not None:
-                        await self._compare_one(link, record)
-        except QueueError as error:
-            facts = {"environment": str(link.key), "error": str(error)}
-            log.info("a resync ended early; the next one follows", extra={"fields": facts})
+        while any(each is link for each in self._registry):  # else it was closed meanwhile
+            try:
+                async for page in link.queue.unacknowledged():
+                    for record in await link.queue.inspect(page):
+                        if record is not None:
+                            await self._compare_one(link, record)
+            except QueueError as error:
+                facts = {"environment": str(link.key), "error": str(error)}
+                log.info("A resync was cut off and begins anew.", extra={"fields": facts})
+                await asyncio.sleep(_RESYNC_PAUSE)
+            else:
+                return
 
     async def _compare_one(self, link: EnvironmentLink, record: JobRecord) -> None:
         found = _origin(record)

@@ -182,6 +182,13 @@ while left > 0 and passed < BATCH do
   end
 end
 
+for _, queue in ipairs(open) do
+  if rooms[queue] <= 0 then
+    local _, again = room(queue, now, paused) -- this claim has used up what there was
+    lookAgain(again)
+  end
+end
+
 local rest = wanted > 0 and (left <= 0 or passed >= BATCH) and best()
 if rest then wakeSelector(selector) end
 -- A queue that has just been served, or that has begun to wait beside others, counts its second from now.

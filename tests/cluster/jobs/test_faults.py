@@ -37,9 +37,9 @@ def test_what_ended_while_no_operator_looked_is_written_when_one_does(stage: Sta
     stage.apply(*(work(f"job-{n}", seconds=2) for n in range(10)))
     stage.started(10)
     stage._operators[0].process.kill()
-    counters = f"{{fluid:{stage.key_prefix}}}:counters"
+    counts = f"{{fluid:{stage.key_prefix}}}:counts"
     until(
-        lambda: stage.redis.cli("HGET", counters, "work:completed").strip() == "10", 20, "ten jobs have ended in Redis"
+        lambda: stage.redis.cli("HGET", counts, "work:completed:work").strip() == "10", 20, "ten jobs have ended in Redis"
     )
     stage.operator()
     assert stage.all_end(10) == {"Succeeded": 10}

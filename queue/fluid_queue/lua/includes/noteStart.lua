@@ -4,7 +4,7 @@ local function noteStart(job, now, epoch)
   local set = setting(job.queue)
   if set.rateLimit then
     redis.call('ZADD', P .. 'rate:' .. job.queue, now, job.id .. ' ' .. epoch)
-    redis.call('PEXPIRE', P .. 'rate:' .. job.queue, set.rateLimit.perSeconds * 1000)
+    redis.call('PEXPIRE', P .. 'rate:' .. job.queue, exact(math.ceil(set.rateLimit.perSeconds * 1000)))
   end
   if set.circuitBreaker and redis.call('HEXISTS', P .. 'circuit:' .. job.queue, 'until') == 1 then
     redis.call('HSET', P .. 'circuit:' .. job.queue, 'until', exact(now + (set.circuitBreaker.probeSeconds or 60) * 1000))

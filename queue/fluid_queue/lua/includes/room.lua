@@ -11,12 +11,9 @@ local function room(queue, now, paused)
     -- A log of the last starts: exact, at most `max` in any window, and a burst is no reason to wait.
     local starts, window = P .. 'rate:' .. queue, set.rateLimit.perSeconds * 1000
     redis.call('ZREMRANGEBYSCORE', starts, '-inf', now - window)
-    local left = set.rateLimit.max - redis.call('ZCARD', starts)
-    if left <= 0 then
-      local first = redis.call('ZRANGE', starts, -left, -left, 'WITHSCORES')
-      return 0, tonumber(first[2]) + window
-    end
-    free = math.min(free, left)
+    local over = redis.call('ZCARD', starts) - set.rateLimit.max
+    if over >= 0 then return 0, tonumber(redis.call('ZRANGE', starts, over, over, 'WITHSCORES')[2]) + window end
+    free = math.min(free, -over)
   end
   if set.circuitBreaker and free > 0 then
     local probe = redis.call('HGET', P .. 'circuit:' .. queue, 'until')
