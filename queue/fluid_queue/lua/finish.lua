@@ -37,7 +37,13 @@ end
 local function delay(job, ms, failures, reason, error)
   noteAttempt(job, now, reason, error)
   leave(job, now)
-  toDelayed(job, now + ms, 'failures', exact(tonumber(job.failures) + failures))
+  local counted = exact(tonumber(job.failures) + failures)
+  if job.stop == 'suspend' then
+    redis.call('HDEL', job.record, 'stop', 'startedAt', 'deadlineAt')
+    enter(job, 'suspended', now, 'dueAt', exact(now + ms), 'failures', counted)
+  else
+    toDelayed(job, now + ms, 'failures', counted)
+  end
 end
 
 -- Handler and script agree that this attempt did not succeed.

@@ -11,15 +11,12 @@ local function circuitFailure(queue, breaker, error, now)
     redis.call('HSET', key, 'until', exact(now + probe))
     return probe
   end
+  if c[4] then return nil end -- it counts against its job, and says nothing of what the circuit waits for
   local failures, since = 1, now
-  if not c[4] and c[1] == kind and now - tonumber(c[3]) <= (breaker.withinSeconds or 60) * 1000 then
+  if c[1] == kind and now - tonumber(c[3]) <= (breaker.withinSeconds or 60) * 1000 then
     failures, since = tonumber(c[2]) + 1, tonumber(c[3])
   end
   redis.call('HSET', key, 'error', kind, 'failures', failures, 'since', exact(since))
-  if failures >= breaker.failures then
-    redis.call('HSET', key, 'until', exact(now + probe))
-  else
-    redis.call('HDEL', key, 'until')
-  end
+  if failures >= breaker.failures then redis.call('HSET', key, 'until', exact(now + probe)) end
   return nil
 end
