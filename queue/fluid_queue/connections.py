@@ -29,6 +29,9 @@ from fluid_queue.translate import is_elsewhere
 _LOOKUP_SECONDS = 2.0
 """How long one Sentinel or Cluster node may take to say where to go."""
 
+_CONNECTIONS = 50
+"""Connections of one client at most; whoever finds them all in use waits its turn, as long as for a connection."""
+
 Locate = Callable[[], Node]
 
 
@@ -51,7 +54,10 @@ class Door:
         if self.address.kind == "sentinel":
             options["redis_connect_func"] = _greet_master
         kind = _AWAITING[self.address.kind == "socket", self.address.tls is not None]
-        return aioredis.Redis.from_pool(aioredis.ConnectionPool(connection_class=kind, **options))
+        pool = aioredis.BlockingConnectionPool(
+            max_connections=_CONNECTIONS, timeout=connect_timeout, connection_class=kind, **options
+        )
+        return aioredis.Redis.from_pool(pool)
 
     def blocking_client(self, *, timeout: float | None, connect_timeout: float) -> redis.Redis:
         """The same for a thread."""

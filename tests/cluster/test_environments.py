@@ -129,7 +129,7 @@ def test_a_missing_secret_is_named_and_found_when_it_comes(environments, operato
     [
         ("http://:hush@localhost:6379", "does not begin with redis://"),
         ("redis://:hush@", "names no host"),
-        ("redis://:hush@localhost:port", "is no URL"),
+        ("redis://:hush@localhost:port", "a port is a number from 1 to 65535"),
         ("redis://:hush@localhost/zero", "names a database that is no number"),
         ("redis://:hush@localhost/0?made_up=1", "has options"),
     ],

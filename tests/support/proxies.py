@@ -1,4 +1,4 @@
-"""A network that can fail: a TCP proxy in front of the API server whose connections can be cut, frozen and refused.
+"""A network that can fail: a TCP proxy in front of a server whose connections can be cut, frozen, stranded and refused.
 
 A frozen connection is what a lost node or a silent load balancer leaves behind: open at our end, nothing arrives. The
 proxy does not look into the bytes; TLS goes through it to the real server.
@@ -14,10 +14,10 @@ import yaml
 
 
 class Proxy:
-    """Forwards connections to one port of this machine. `port` is its own."""
+    """Forwards connections to one port of this machine, `target`; it may be changed. `port` is its own."""
 
     def __init__(self, target: int) -> None:
-        self._target = target
+        self.target = target
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._refusing = False
@@ -35,6 +35,12 @@ class Proxy:
         """Let all bytes flow again, those that were held back included."""
         self._flowing.set()
 
+    def strand(self) -> None:
+        """Let no byte through the open connections ever again, as a firewall that has forgotten them; new ones work."""
+        self._flowing.clear()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+
     def cut(self) -> None:
         """Close all connections and refuse new ones until `mend`."""
         self._refusing = True
@@ -47,13 +53,14 @@ class Proxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
+        flowing = self._flowing
         ends = [writer]
         self._writers.add(writer)
         try:
-            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._target)
+            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.target)
             ends.append(up_writer)
             self._writers.add(up_writer)
-            await asyncio.gather(self._pump(reader, up_writer), self._pump(up_reader, writer))
+            await asyncio.gather(self._pump(reader, up_writer, flowing), self._pump(up_reader, writer, flowing))
         except OSError:
             pass  # the other side is gone, which is what the tests are about
         finally:
@@ -62,9 +69,9 @@ class Proxy:
                 end.transport.abort()
             await asyncio.gather(*(end.wait_closed() for end in ends), return_exceptions=True)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flowing: asyncio.Event) -> None:
         while chunk := await reader.read(65536):
-            await self._flowing.wait()
+            await flowing.wait()
             writer.write(chunk)
             await writer.drain()
         writer.transport.abort()

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fluid_queue import Backoff, Consumer, Handler, JobRecord, NewJob, Queue, QueueUnavailable
+from fluid_queue import Backoff, Consumer, Handler, HintReader, Hints, JobRecord, NewJob, Queue, QueueUnavailable
 from support.waiting import auntil
 
 QUICK = Backoff(type="Fixed", delay_seconds=0)
@@ -60,3 +60,42 @@ async def all_completed(queue: Queue, n: int) -> bool:
         return (await queue.stats()).queues[0].completed == n
     except QueueUnavailable:
         return False
+
+
+@asynccontextmanager
+async def following(queue: Queue) -> AsyncIterator[HintReader]:
+    """A reader of changes that has its position: what happens inside the block is told."""
+    reader = HintReader(queue)
+    try:
+        await reader.read()
+        yield reader
+    finally:
+        await reader.aclose()
+
+
+async def resynced(reader: HintReader, within: float = 20) -> Hints:
+    """The hints that ask to read everything again; until they come, Redis may be away."""
+
+    async def look() -> Hints | None:
+        try:
+            hints = await reader.read()
+        except QueueUnavailable:
+            return None
+        return hints if hints.resync else None
+
+    found = await auntil(look, within, "a resync to be asked for")
+    assert found is not None
+    return found
+
+
+async def enqueued(queue: Queue, name: str, within: float = 30) -> None:
+    """As a producer that tries again while Redis is away: the id makes it harmless."""
+
+    async def once() -> bool:
+        try:
+            await queue.enqueue([job(name)])
+        except QueueUnavailable:
+            return False
+        return True
+
+    await auntil(once, within, f"{name} to be taken", pause=0.2)

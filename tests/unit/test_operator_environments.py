@@ -102,6 +102,8 @@ def test_a_patch_holds_what_changed_and_null_for_what_is_gone():
         "redis://user:p%40ss@redis.team-a.svc:6379/3",
         "rediss://:secret@10.0.0.1:6380/0?ssl_ca_certs=/etc/ca.crt&ssl_cert_reqs=required",
         "redis://[::1]:6379",
+        "redis+sentinel://:secret@sentinel-0,sentinel-1:26379/main/0?sentinel_password=watch",
+        "rediss+cluster://user:secret@redis-0:6379,redis-1:6379",
     ],
 )
 def test_an_address_of_redis_is_taken_as_it_is(address):
@@ -113,13 +115,15 @@ def test_an_address_of_redis_is_taken_as_it_is(address):
     [
         ("", "does not begin with redis://"),
         ("localhost:6379", "does not begin with redis://"),
-        ("unix:///run/redis.sock", "does not begin with redis://"),
+        ("unix:///run/redis.sock", "names a Unix socket"),
         ("redis:///0", "names no host"),
-        ("redis://localhost:70000", "is no URL"),
+        ("redis://localhost:70000", "a port is a number from 1 to 65535"),
+        ("redis+sentinel://localhost", "names no master"),
+        ("rediss://localhost?ssl_certfile=/a&ssl_keyfile=/b", "client certificate"),
         ("redis://localhost:0", "names port 0"),
         ("redis://localhost/first", "names a database that is no number"),
         ("redis://localhost/0?ssl_cert_reqs=none", "has options after the database that are not supported (none are)"),
-        ("rediss://localhost/0?retry=1", "(only ssl_ca_certs, ssl_ca_data, ssl_cert_reqs, ssl_check_hostname are)"),
+        ("rediss://localhost/0?retry=1", "(only ssl_ca_certs, ssl_ca_data, ssl_cert_reqs"),
         ("redis://localhost/0#1", "has options"),
     ],
 )

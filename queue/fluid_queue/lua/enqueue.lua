@@ -8,7 +8,7 @@
   RETURNS  a code for each job
   CODES    created   replaced   exists <state>   finished <state> <attempt> <startedAt> <finishedAt> <reason> <hash>   duplicate <id of the first>   limited <ms to wait>   stale   FENCED (error)
   EVENTS   created, replaced and duplicate ids, and those that were deduplicated in their favour ]]
--- include: base, clock, exact, fenced, load, leave, start, toDelayed, conclude, endJob, erase, admit, twin, touch, summary, stopIndexes, publish, gatesOf
+-- include: base, clock, exact, fenced, load, leave, start, toDelayed, conclude, endJob, erase, admit, twin, touch, summary, stopIndexes, publish, gatesOf, endChild
 local leader = ARGV[1]
 local STRIDE = 2
 
@@ -63,7 +63,10 @@ local function present(id, hash, replace, origin, parent)
     erase(job)
     return nil, job
   end
-  if parent then adopt(parent, id, job.state) end
+  if parent then
+    if not job.parent then redis.call('HSET', job.record, 'parent', parent.id) end
+    adopt(parent, id, job.state)
+  end
   return 'exists ' .. job.state
 end
 
@@ -103,6 +106,10 @@ local function put(new, spec, replaced, parent)
       if not other.startedAt then endJob(other, now, 'completed', 'Deduplicated', {'deduplicatedBy', id}) end
     elseif first then
       conclude(job, now, 'completed', 'Deduplicated', 'deduplicatedBy', first)
+      if parent then
+        job.parent = parent.id
+        endChild(job, 'completed')
+      end
       return 'duplicate ' .. first
     end
     if mode ~= 'Throttle' then

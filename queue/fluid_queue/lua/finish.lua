@@ -7,7 +7,7 @@
   RETURNS  a code for each job
   CODES    done   again   stale   gone
   EVENTS   done ids ]]
--- include: base, clock, exact, load, leave, endJob, enter, toDelayed, release, noteAttempt, measure, setting, circuitSuccess, circuitFailure, limitScope, evenAtMaxmemory, publish
+-- include: base, clock, exact, load, leave, endJob, enter, toDelayed, release, noteAttempt, measure, setting, circuitSuccess, circuitFailure, limitScope, evenAtMaxmemory, publish, addLater, changes
 local LINE = '(%S+) (%d+) (%a+) (%S+) (%d+) (%S+) ([01]) ([01])'
 
 evenAtMaxmemory()
@@ -31,7 +31,10 @@ local function complete(job, reason, result)
   redis.call('HDEL', job.record, 'deadlineAt')
   enter(job, 'waiting-children', now, unpack(fields))
   local deadline = tonumber(v[4] or '0')
-  if deadline > 0 then redis.call('ZADD', P .. 'leases', exact(tonumber(job.startedAt) + deadline), job.id) end
+  if deadline > 0 then
+    addLater(P .. 'leases', exact(tonumber(job.startedAt) + deadline), job.id)
+    changes.queues[job.queue] = true -- somebody has to wake up for it
+  end
 end
 
 local function delay(job, ms, failures, reason, error)

@@ -1,9 +1,15 @@
--- include: base, exact, load, noteAttempt, endJob, handBack, stopIndexes
+-- include: base, exact, load, noteAttempt, endJob, handBack, stopIndexes, cancelAll
 -- takeBack: jobs whose lease ran out wait again, or end: cancelled if that was asked, failed at the last stall allowed. Jobs that wait for
 -- children or indexes stand among the leases with their deadline.
 local function overdue(job, now)
   if not job.completions then
+    local left = {}
+    local children = redis.call('HGETALL', P .. 'children:' .. job.id)
+    for k = 1, #children, 2 do
+      if children[k + 1] == '' then left[#left + 1] = children[k] end
+    end
     endJob(job, now, 'failed', 'DeadlineExceeded', {})
+    cancelAll(left, 'Cancelled', now)
   elseif job.stop then
     redis.call('ZREM', P .. 'leases', job.id)
   elseif stopIndexes(job, 'fail DeadlineExceeded', now) == 0 then
