@@ -88,10 +88,9 @@ local function put(new, spec, replaced, parent)
     'attemptDeadline', new[11], 'activeDeadline', new[12], 'attempt', attempt, 'failures', failures, 'origin', new[14], 'spec', spec,
     'tags', job.tags, 'createdAt', now)
   if new[16] ~= '' then redis.call('HSET', job.record, 'key', new[16]) end
-  if parent then
-    redis.call('HSET', job.record, 'parent', parent.id)
-    adopt(parent, id, '')
-  end
+  job.parent = parent and parent.id or replaced and replaced.parent
+  if job.parent then redis.call('HSET', job.record, 'parent', job.parent) end
+  if parent then adopt(parent, id, '') end
   if completions then
     redis.call('HSET', job.record, 'completions', completions, 'parallelism', parallelism, 'maxFailedIndexes', allowed)
     redis.call('PERSIST', P .. 'items:' .. id)
@@ -103,13 +102,13 @@ local function put(new, spec, replaced, parent)
     local first, state = twin(id, mode, key)
     if first and mode == 'Replace' then
       local other = load(first)
+      if not other.startedAt and other.completions then stopIndexes(other, 'cancel', now) end
       if not other.startedAt then endJob(other, now, 'completed', 'Deduplicated', {'deduplicatedBy', id}) end
     elseif first then
       conclude(job, now, 'completed', 'Deduplicated', 'deduplicatedBy', first)
-      if parent then
-        job.parent = parent.id
-        endChild(job, 'completed')
-      end
+      local waits, itsState, itsReason
+      if job.parent then waits, itsState, itsReason = endChild(job, 'completed') end
+      endJob(waits, now, itsState, itsReason, {})
       return 'duplicate ' .. first
     end
     if mode ~= 'Throttle' then

@@ -62,7 +62,7 @@ local function fail(job, outcome, reason, ms, error, scope)
   else
     local key = redis.call('HGET', job.record, 'key')
     if scope == 'queue' then limitScope('queue:' .. job.queue, now + ms) end
-    if scope == 'key' and key then limitScope('key:' .. job.queue .. ':' .. key, now + ms) end
+    if scope == 'key' and key and key ~= '' then limitScope('key:' .. job.queue .. ':' .. key, now + ms) end
     delay(job, ms, 0, reason, error)
   end
 end

@@ -3,7 +3,7 @@
 local function expireRecord(job)
   local id, keep = job.id, job.keep
   redis.call('PEXPIRE', job.record, keep)
-  if tonumber(job.attempt) > 1 then redis.call('PEXPIRE', P .. 'attempts:' .. id, keep) end
+  if job.noted then redis.call('PEXPIRE', P .. 'attempts:' .. id, keep) end
   if job.logged then redis.call('PEXPIRE', P .. 'log:' .. id, keep) end
   if job.children then redis.call('PEXPIRE', P .. 'children:' .. id, keep) end
   if job.completions then
