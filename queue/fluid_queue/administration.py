@@ -26,7 +26,7 @@ _NOT_STARTED: tuple[State, ...] = ("waiting", "blocked", "delayed", "suspended")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Part of a listing: `total` jobs are in the state; an id whose record has gone in the meantime is left out."""
+    """Part of a listing: `total` ids are listed in the state, and those of them whose record has expired are left out."""
 
     total: int
     records: Sequence[JobRecord]
@@ -101,7 +101,9 @@ class Administration(ABC):
         total = await self._plain("ZCARD", key)
         ids = [member.decode() for member in await self._plain("ZRANGE", key, offset, offset + limit - 1)]
         records = await self.inspect(ids)
-        return Page(total, [found for found in records if found is not None and found.state == state])
+        return Page(
+            total, [found for found in records if found is not None and found.state == state and not found.tombstone]
+        )
 
     # -- queues -------------------------------------------------------------------------------------------------------
 

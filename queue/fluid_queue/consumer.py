@@ -227,7 +227,9 @@ class Consumer:
         self._grace_ends: asyncio.TimerHandle | None = None
         self._waker = Waker(queue.door, queue.keys.key(f"wake:{selector(queues)}"))
         self._renewal: Renewal
-        self._finisher = Finisher(queue)
+        self._finisher = Finisher(queue, self._outcome_sent)
+        self._suspects: set[str] = set()
+        """Jobs here that are one stall from failing, until Redis has their outcome."""
 
     @property
     def running(self) -> int:
@@ -326,7 +328,8 @@ class Consumer:
     async def _claim(self, free: int) -> Claim:
         """A job that is one stall from failing may be the one that kills workers: one of them at a time, so that at its
         next death no innocent neighbour fails with it."""
-        suspects = 0 if any(_is_suspect(attempt.job.claimed) for attempt in self._attempts.values()) else 1
+        self._suspects &= self._renewal.held.keys()
+        suspects = 0 if self._suspects else 1
         return await self._queue.claim(
             self._worker, self._queues, free, self._lease_seconds, max_stalled=MAX_STALLED, suspects=suspects
         )
@@ -359,6 +362,8 @@ class Consumer:
     def _take(self, claimed: ClaimedJob, now: int) -> None:
         """Hold a claimed job, and start it unless an earlier attempt of it still runs here."""
         self._renewal.held[claimed.id] = claimed.epoch
+        if claimed.stalls >= MAX_STALLED - 1:
+            self._suspects.add(claimed.id)
         earlier = self._attempts.get(claimed.id)
         if earlier is not None:
             earlier.successor = _Successor(claimed, now, time.monotonic())
@@ -454,8 +459,10 @@ class Consumer:
             if waited := attempt.successor:
                 self._take(waited.claimed, waited.now + _ms_since(waited.at))
             self._changed.set()
-            if _is_suspect(job.claimed):
-                self._waker.nudge()  # the next suspect may start
+
+    def _outcome_sent(self, job_id: str) -> None:
+        if job_id in self._suspects:
+            self._waker.nudge()  # the next one may start
 
     def _let_go(self, job_id: str, epoch: int) -> None:
         """Renew this lease no more."""
@@ -477,10 +484,6 @@ class Consumer:
             self._changed.clear()
             await self._changed.wait()
         await self._finisher.flush(self._lease_seconds)
-
-
-def _is_suspect(job: ClaimedJob) -> bool:
-    return job.stalls >= MAX_STALLED - 1
 
 
 def _ms_since(moment: float) -> int:

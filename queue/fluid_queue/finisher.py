@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fluid_queue.client import Queue
 from fluid_queue.errors import QueueError, QueueUnavailable
@@ -29,10 +29,11 @@ Line = tuple[str, int, Ending]
 
 class Finisher:
     """One consumer's endings on their way. `held` are its leases (id -> epoch), from which what is sent is taken
-    out."""
+    out; `sent` is told of each."""
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: Queue, sent: Callable[[str], None] = lambda _: None) -> None:
         self.held: dict[str, int] = {}
+        self._tell = sent
         self._queue = queue
         self._lines: list[Line] = []
         self._waiting = asyncio.Event()
@@ -90,6 +91,7 @@ class Finisher:
         job_id, epoch, ending = line
         if self.held.get(job_id) == epoch:
             del self.held[job_id]
+        self._tell(job_id)
         if code in ("stale", "gone"):
             facts = {"job": job_id, "outcome": ending.outcome, "code": code}
             log.warning("an outcome was refused: the job is no longer this worker's", extra=facts)

@@ -76,7 +76,7 @@ async def test_a_running_job_holds_up_its_name_until_its_worker_has_stopped_it(r
         orphans.add(KEY, Orphan(number, "u1", "default"))
     assert not await orphans.stop(KEY)
     assert orphans.key_of("u1") == KEY
-    await link.queue.finish([("u1.1", job.epoch, Ending("cancelled", "Cancelled"))])
+    await link.queue.finish([("u1.1", job.epoch, Ending("stopped", "Cancelled"))])
     assert await orphans.stop(KEY)
     assert orphans.key_of("u1") is None
 

@@ -4,7 +4,7 @@
   RETURNS  version: the old one when nothing has changed
   CODES    FENCED (error)
   EVENTS   none ]]
--- include: base, fenced, wakeSelector
+-- include: base, fenced, wakeSelector, clock, publish, unblock
 local leader = ARGV[1]
 
 local refused = fenced(leader)
@@ -24,5 +24,12 @@ if same then return version end
 
 redis.call('DEL', key)
 redis.call('HSET', key, 'version', version + 1, unpack(ARGV, 2))
+-- A key may have become wider.
+local now = math.floor(clock() / 1000)
+for _, each in ipairs(redis.call('SMEMBERS', P .. 'gates')) do
+  local queue, gate = string.match(each, '^([^:]+):(.+)$')
+  unblock(queue, gate, now)
+end
 for _, selector in ipairs(redis.call('ZRANGE', P .. 'selectors', 0, -1)) do wakeSelector(selector) end
+publish(now)
 return version + 1

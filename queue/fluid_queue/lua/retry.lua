@@ -31,6 +31,7 @@ for i = 2, #ARGV do
     for _, name in ipairs({'job:', 'attempts:', 'log:', 'items:', 'completed-indexes:'}) do redis.call('PERSIST', P .. name .. id) end
     if job.ack == '1' then redis.call('ZADD', P .. 'unacknowledged', now, id) end
     job.startedAt = nil
+    if job.dedup then redis.call('SET', P .. 'deduplication:' .. job.dedup, id, 'NX') end
     start(job, now)
   end
   codes[#codes + 1] = code

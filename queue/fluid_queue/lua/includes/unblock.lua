@@ -2,7 +2,10 @@
 -- unblock: as many of the jobs that wait at a gate as may pass it now are waiting again, in their old places.
 local function unblock(queue, gate, now)
   local key = P .. 'blocked:' .. queue .. ':' .. gate
-  if redis.call('EXISTS', key) == 0 then return end
+  if redis.call('EXISTS', key) == 0 then
+    redis.call('SREM', P .. 'gates', queue .. ':' .. gate)
+    return
+  end
   local free = gateFree(queue, gate, now)
   if free <= 0 then return end
   local found = redis.call('ZRANGE', key, 0, free - 1, 'WITHSCORES')
