@@ -1,7 +1,7 @@
 """The Redis queue of Fluid Jobs: Lua commands, a typed client, a consumer. Needs no Kubernetes.
 
-Producers use `Queue.enqueue`; workers hand a handler to `Consumer`; whoever follows the jobs of others reads
-`HintReader` and `Queue.inspect`.
+Producers use `Queue.add` or `Queue.enqueue`, or `BlockingQueue` where no event loop runs; workers hand a
+handler to `Consumer`; whoever follows the jobs of others reads `HintReader` and `Queue.inspect`.
 """
 
 from fluid_queue.addresses import Address, Tls

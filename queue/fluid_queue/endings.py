@@ -46,7 +46,7 @@ class Endings:
 
     async def wait(self, job_id: str, timeout: float | None) -> JobRecord:
         """The record of a job once it has ended. Redis may come and go meanwhile. Raises JobNotFound when nobody knows
-        the job, and TimeoutError after `timeout` seconds (None: never)."""
+        the job, QueueUnavailable when Redis is away at first, TimeoutError after `timeout` seconds (None: no end)."""
         async with asyncio.timeout(timeout):
             (record,) = await self._inspect([job_id])
             if record is None:

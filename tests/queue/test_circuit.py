@@ -113,14 +113,14 @@ async def test_a_job_without_retries_left_outlives_an_open_circuit(queue):
 
 
 async def test_one_job_at_a_time_tries_whether_the_circuit_can_close(queue):
-    await breaker(queue, probe=0.2)
+    await breaker(queue, probe=0.5)
     await fail(queue, 3)
     assert len(await probe(queue)) == 1
     assert await claim(queue, worker="another") == []
 
 
 async def test_a_probe_that_fails_is_not_counted_and_another_follows(queue):
-    await breaker(queue, probe=0.2)
+    await breaker(queue, probe=0.5)
     await fail(queue, 3)
     for _ in range(3):
         (got,) = await probe(queue)
@@ -130,7 +130,7 @@ async def test_a_probe_that_fails_is_not_counted_and_another_follows(queue):
 
 
 async def test_a_probe_that_succeeds_closes_the_circuit_for_all(queue):
-    await breaker(queue, probe=0.2)
+    await breaker(queue, probe=0.5)
     await fail(queue, 3)
     await end(queue, await probe(queue))
     assert await held_by(queue) == ("", "")
@@ -138,7 +138,7 @@ async def test_a_probe_that_succeeds_closes_the_circuit_for_all(queue):
 
 
 async def test_a_probe_whose_worker_vanished_is_followed_by_another(queue):
-    await breaker(queue, probe=0.2)
+    await breaker(queue, probe=0.5)
     await fail(queue, 3)
     await auntil(lambda: queue.claim("dead", ["*"], 1, 0.05), 10)
     assert len(await probe(queue)) == 1
@@ -147,7 +147,7 @@ async def test_a_probe_whose_worker_vanished_is_followed_by_another(queue):
 @pytest.mark.parametrize("probing", [False, True])
 async def test_only_a_success_closes_the_circuit(queue, probing):
     """An error of another type counts against its job, but tells nobody that the provider is back."""
-    await breaker(queue, probe=0.2 if probing else 60)
+    await breaker(queue, probe=0.5 if probing else 60)
     running = await claim(queue, 4)
     await end(queue, running[:3], DOWN)
     other = await probe(queue) if probing else running[3:]

@@ -1,6 +1,7 @@
 """The Lua commands one by one, on a real Redis: what each promises in its header."""
 
 import asyncio
+import secrets
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -478,3 +479,15 @@ async def test_a_job_is_withdrawn_only_while_nobody_runs_it(queue):
     assert (await record(queue, "b")).reason == WITHDRAWN
     assert not (await record(queue, "a")).stopping
     assert await queue.finish([("a", got.epoch, Ending("completed", "Completed"))]) == ["done"]
+
+
+async def test_a_claim_of_large_payloads_ends_in_time_and_leaves_the_rest_in_place(queue):
+    noise = [secrets.token_hex(300_000) for _ in range(30)]  # what does not compress
+    await queue.enqueue([job(f"big-{n:02}", payload={"x": each}) for n, each in enumerate(noise)])
+    first = await queue.claim("w", ["*"], 30, 15)
+    assert 5 <= len(first.jobs) < 30
+    assert first.wait_seconds == 0
+    taken = [got.id for got in first.jobs]
+    while got := await claim(queue, 30):
+        taken += [found.id for found in got]
+    assert taken == [f"big-{n:02}" for n in range(30)]

@@ -122,7 +122,7 @@ async def test_a_replaced_job_keeps_its_key(queue):
 
 
 async def test_throttled_jobs_are_needless_for_a_time_from_the_first_ended_or_not(queue):
-    assert await put(queue, twin("a", "Throttle", 0.4), twin("b", "Throttle", 0.4)) == [
+    assert await put(queue, twin("a", "Throttle", 1), twin("b", "Throttle", 1)) == [
         ("created", ""),
         ("duplicate", "a"),
     ]
@@ -138,7 +138,7 @@ async def test_throttled_jobs_are_needless_for_a_time_from_the_first_ended_or_no
 
 
 async def test_a_needless_job_does_not_prolong_the_time(queue):
-    await put(queue, twin("a", "Throttle", 0.2))
+    await put(queue, twin("a", "Throttle", 5))
     before = await queue._redis.pttl(queue.keys.key("deduplication:d"))
     await put(queue, twin("b", "Throttle", 100))
     assert 0 < await queue._redis.pttl(queue.keys.key("deduplication:d")) <= before

@@ -173,6 +173,16 @@ async def test_a_job_whose_worker_died_while_it_was_to_stop_is_suspended(queue):
     assert await states(queue, "a") == ["suspended"]
 
 
+async def test_work_that_was_done_after_all_is_not_done_again_by_a_resume(queue):
+    await queue.enqueue([job("a")])
+    running = await claim(queue)
+    await queue.suspend(["a"])
+    await lease_runs_out(queue, "a")
+    await queue.sweep()
+    assert await end(queue, running) == ["done"]
+    assert await states(queue, "a") == ["completed"]
+
+
 async def test_a_cancel_overrides_a_suspend_and_not_the_other_way_round(queue):
     await queue.enqueue([job("a"), job("b"), job("c")])
     running = await claim(queue, 2)
@@ -276,11 +286,11 @@ async def test_only_what_failed_or_was_cancelled_can_be_run_again(queue):
 
 
 async def test_a_retried_job_has_neither_tombstone_nor_expiry(queue):
-    await queue.enqueue([job("a", keep_seconds=0.3, acknowledged=True)])
+    await queue.enqueue([job("a", acknowledged=True)])
     await end(queue, await claim(queue), failing("Error", final="PermanentError"))
     await queue.acknowledge(["a"])
     await queue.retry(["a"])
-    await asyncio.sleep(0.35)
+    assert await queue._redis.pttl(queue.keys.key("job:a")) == -1
     (answer,) = await queue.enqueue([job("a")])
     assert (answer.code, answer.state) == ("exists", "waiting")
     assert [page async for page in queue.unacknowledged()] == [["a"]]

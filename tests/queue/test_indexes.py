@@ -1,6 +1,5 @@
 """Index jobs: one job that runs for each of its indexes, in a bounded window, each with retries of its own."""
 
-import asyncio
 from collections import Counter
 
 import pytest
@@ -198,114 +197,6 @@ async def test_a_cancelled_index_job_that_is_retried_does_the_rest(queue):
     await queue.retry(["i"])
     assert sorted(await work_off(queue), key=lambda name: int(name[2:])) == [f"i.{n}" for n in range(4, 20)]
     assert await counts(queue) == ("completed", 20, 0)
-
-
-# -- cancel, suspend, deadline ----------------------------------------------------------------------------------------
-
-
-async def test_a_cancel_stops_what_runs_and_starts_nothing_more(queue):
-    await enqueue(queue, 50, parallelism=3)
-    got = await claim(queue)
-    assert await queue.cancel(["i"]) == ["stopping"]
-    assert await names(queue) == []
-    await end(queue, got[:1])
-    await end(queue, got[1:], STOPPED)
-    found = await record(queue, "i")
-    assert (found.state, found.reason, found.succeeded, found.failed) == ("cancelled", "Cancelled", 1, 0)
-
-
-async def test_a_cancel_of_an_index_job_of_which_nothing_runs_is_done_at_once(queue):
-    await enqueue(queue, 50, parallelism=3)
-    assert await queue.cancel(["i"]) == ["cancelled"]
-    assert await states(queue, "i", "i.0") == ["cancelled", ""]
-    assert await names(queue) == []
-
-
-async def test_a_running_index_is_told_to_stop(queue):
-    reasons = []
-
-    async def slow(active: ActiveJob):
-        try:
-            await asyncio.sleep(60)
-        except asyncio.CancelledError:
-            reasons.append(active.stop_reason)
-            raise
-
-    async with consuming(queue, slow) as consumer:
-        await enqueue(queue, 5, parallelism=2)
-        await auntil(lambda: consumer.running == 2, 10)
-        await queue.cancel(["i"])
-        assert (await ended(queue, "i", within=4)).state == "cancelled"
-    assert reasons == ["cancel", "cancel"]
-
-
-async def test_a_suspended_index_job_goes_on_where_it_was(queue):
-    await enqueue(queue, 9, parallelism=3)
-    got = await claim(queue)
-    assert await queue.suspend(["i"]) == ["stopping"]
-    await end(queue, got[:1])
-    await end(queue, got[1:], STOPPED)
-    assert await states(queue, "i") == ["suspended"]
-    assert await names(queue) == []
-    assert await queue.resume(["i"]) == ["resumed"]
-    assert sorted(await work_off(queue)) == [f"i.{n}" for n in range(1, 9)]
-    assert await counts(queue) == ("completed", 9, 0)
-
-
-async def test_a_suspend_before_anything_ran_holds_all_of_it(queue):
-    await enqueue(queue, 4)
-    assert await queue.suspend(["i"]) == ["suspended"]
-    assert await names(queue) == []
-    await queue.resume(["i"])
-    assert sorted(await work_off(queue)) == [f"i.{n}" for n in range(4)]
-
-
-async def test_a_resume_before_the_suspend_is_through_lets_all_indexes_run(queue):
-    await enqueue(queue, 9, parallelism=3)
-    got = await claim(queue)
-    await queue.suspend(["i"])
-    assert await queue.resume(["i"]) == ["resumed"]
-    await end(queue, got, STOPPED)
-    assert sorted(await work_off(queue)) == [f"i.{n}" for n in range(9)]
-    assert await counts(queue) == ("completed", 9, 0)
-
-
-async def test_a_deadline_holds_for_the_whole_job_from_its_first_start(queue):
-    await enqueue(queue, 50, parallelism=2, active_deadline_seconds=0.2)
-    got = await claim(queue)
-    assert 0 < got[0].deadline_at - got[0].started_at <= 200
-
-    async def stopping():
-        await queue.sweep()
-        return (await record(queue, "i")).stopping
-
-    await auntil(stopping, 10, "the deadline")
-    assert await names(queue) == []
-    await end(queue, got, STOPPED)
-    found = await record(queue, "i")
-    assert (found.state, found.reason, found.failed) == ("failed", "DeadlineExceeded", 0)
-
-
-async def test_a_deadline_ends_an_index_job_of_which_nothing_runs(queue):
-    await enqueue(queue, 50, parallelism=2, active_deadline_seconds=0.2)
-    await end(queue, await claim(queue), failing("Error", after=3600))
-
-    async def over():
-        await queue.sweep()
-        return (await record(queue, "i")).ended
-
-    await end(queue, await claim(queue), failing("Error", after=3600))
-    await auntil(over, 10, "the deadline")
-    assert (await record(queue, "i")).reason == "DeadlineExceeded"
-
-
-async def test_a_replaced_index_job_leaves_no_index_behind(queue):
-    await enqueue(queue, 50, parallelism=5, hash="1")
-    indexes = Indexes(2, parallelism=5)
-    (answer,) = await queue.enqueue([job("i", indexes=indexes, hash="2", replace=True)])
-    assert answer.code == "replaced"
-    assert sorted(await work_off(queue)) == ["i.0", "i.1"]
-    assert await counts(queue) == ("completed", 2, 0)
 
 
 # -- bounds -----------------------------------------------------------------------------------------------------------

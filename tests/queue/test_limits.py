@@ -149,7 +149,7 @@ async def test_two_clients_together_keep_to_one_rate_limit(queue, redis_server):
         await auntil(worked_off, 20, "all jobs", pause=0.005)
     starts = sorted(found.claimed_at for found in await queue.inspect(ids))
     assert all(later - first >= window for first, later in zip(starts, starts[most:], strict=False))
-    assert starts[-1] - starts[0] < 10 * window
+    assert starts[-1] - starts[0] < 20 * window
 
 
 async def test_a_burst_need_not_wait_and_the_claim_says_when_to_come_back(queue):

@@ -71,6 +71,24 @@ async def test_a_consumer_runs_one_suspect_at_a_time_and_all_of_them_soon(queue)
     assert await states(queue, *ids) == ["completed"] * 6
 
 
+async def test_the_next_suspect_starts_when_redis_knows_the_end_of_the_one_before(queue):
+    """Else it could take the success of that one along into its grave."""
+    ids = [f"s{n}" for n in range(8)]
+    await queue.enqueue([job(name) for name in ids])
+    for _ in range(MAX_STALLED - 1):
+        await claim(queue)
+        await die_with(queue, *ids)
+    ended_before = []
+
+    async def look(active):
+        ended_before.append((await states(queue, *ids)).count("completed"))
+
+    async with consuming(queue, look):
+        for name in ids:
+            await ended(queue, name, within=4)
+    assert ended_before == list(range(8))
+
+
 async def test_an_end_forgives_no_stall_but_a_retry_by_hand_does(queue):
     await queue.enqueue([job("bad")])
     for _ in range(MAX_STALLED):
@@ -96,7 +114,7 @@ async def test_a_job_that_kills_worker_processes_fails_alone(queue, tmp_path):
         return all(found.ended for found in await queue.inspect([*good, "bad"]))
 
     while deaths <= MAX_STALLED:
-        async with worker_process(queue, tmp_path, probes, FLUID_LEASE_SECONDS="1") as worker:
+        async with worker_process(queue, tmp_path, probes) as worker:
             dead = asyncio.ensure_future(worker.process.wait())
             done = asyncio.ensure_future(auntil(over, 30, "the end of all jobs"))
             await asyncio.wait([dead, done], return_when=asyncio.FIRST_COMPLETED)

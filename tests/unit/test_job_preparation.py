@@ -101,7 +101,7 @@ def test_the_job_says_which_object_generation_and_run_it_is_for():
 
 def test_a_payload_that_the_queue_refuses_ends_the_run():
     with pytest.raises(Problem) as caught:
-        new_job({"value": "x" * 300_000})
+        new_job({"value": "x" * 1_100_000})
     assert (caught.value.reason, caught.value.terminal) == (Reason.INVALID_SPEC, True)
     assert "spec.payload" in caught.value.message
 

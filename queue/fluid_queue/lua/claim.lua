@@ -9,6 +9,7 @@ local worker, selector, n, lease, maxStalled, suspects = ARGV[1], ARGV[2], tonum
 local LONGEST_SLEEP = 5000
 local PASSED_OVER = 1000
 local BATCH = 200
+local MOST_BYTES = 8388608 -- of payloads in one answer
 
 evenAtMaxmemory()
 local nowUs = clock()
@@ -80,19 +81,15 @@ end
 local function parentOf(id)
   if not parents[id] then
     local v = redis.call('HMGET', P .. 'job:' .. id, 'origin', 'spec', 'startedAt', 'activeDeadline')
-    parents[id] = {origin = v[1] or '{}', spec = v[2], startedAt = tonumber(v[3] or now), activeDeadline = tonumber(v[4] or '0')}
-    if not v[3] and v[2] then
-      redis.call('HSET', P .. 'job:' .. id, 'startedAt', now)
-      if parents[id].activeDeadline > 0 then redis.call('ZADD', P .. 'leases', exact(now + parents[id].activeDeadline), id) end
-    end
+    parents[id] = {origin = v[1] or '{}', spec = v[2], started = v[3], startedAt = tonumber(v[3] or now), activeDeadline = tonumber(v[4] or '0')}
   end
   return parents[id]
 end
 
-local left, passed, served = wanted, 0, {}
+local left, passed, served, bytes = wanted, 0, {}, 0
 
 local FIELDS = {'attempt', 'failures', 'epoch', 'startedAt', 'attemptDeadline', 'activeDeadline', 'version', 'type', 'origin', 'spec', 'tags', 'stalls',
-  'key', 'index', 'parent', 'readyAt', 'priority', 'seq'}
+  'key', 'index', 'parent', 'readyAt', 'priority', 'seq', 'state'}
 
 -- Give one waiting job to the worker; false when it must not start now, or is not there.
 local function take(id, queue)
@@ -101,7 +98,7 @@ local function take(id, queue)
   local index, parent = v[14], v[15]
   local shared = index and parentOf(parent)
   if index and shared.spec then v[9], v[10] = shared.origin, shared.spec end
-  if not v[10] then return false end
+  if not v[10] or v[19] ~= 'waiting' then return false end
   local job = {id = id, record = record, queue = queue, state = 'waiting', type = v[8], priority = v[17], seq = tonumber(v[18]), version = tonumber(v[7]),
     parent = parent, index = index, gates = gatesOf(v[13], index and parent)}
 
@@ -125,6 +122,11 @@ local function take(id, queue)
     endJob(load(id), now, 'failed', 'DeadlineExceeded', {})
     return false
   end
+  if shared and shared.spec and not shared.started then
+    shared.started = true
+    redis.call('HSET', P .. 'job:' .. parent, 'startedAt', now)
+    if shared.activeDeadline > 0 then redis.call('ZADD', P .. 'leases', exact(now + shared.activeDeadline), parent) end
+  end
   local deadline = attemptDeadline > 0 and now + attemptDeadline or 0
   if last > 0 and (deadline == 0 or last < deadline) then deadline = last end
 
@@ -142,6 +144,7 @@ local function take(id, queue)
   if tonumber(v[12] or '0') >= maxStalled - 1 then suspects = suspects - 1 end
   count(job, 'waiting', -1)
   count(job, 'active', 1)
+  bytes = bytes + #v[10]
   touch(index and parent or id)
   measure(job, 'wait', now - tonumber(v[16] or now))
   noteStart(job, now, epoch)
@@ -155,7 +158,15 @@ local function takeFrom(queue, level, most)
   local waiting = P .. 'waiting:' .. queue
   local ids = redis.call('ZRANGEBYSCORE', waiting, '-inf', '(' .. exact((level + 1) * STEP), 'LIMIT', 0, math.min(most, left, rooms[queue]))
   if #ids > 0 then redis.call('ZREM', waiting, unpack(ids)) end
-  for _, id in ipairs(ids) do
+  for k, id in ipairs(ids) do
+    if bytes > MOST_BYTES then
+      for rest = k, #ids do
+        local v = redis.call('HMGET', P .. 'job:' .. ids[rest], 'priority', 'seq')
+        if v[1] then redis.call('ZADD', waiting, exact((1000 - tonumber(v[1])) * STEP + tonumber(v[2])), ids[rest]) end
+      end
+      left = 0
+      break
+    end
     if take(id, queue) then
       left, rooms[queue], served[queue] = left - 1, rooms[queue] - 1, true
     else

@@ -7,7 +7,7 @@
   RETURNS  a code for each job
   CODES    done   again   stale   gone
   EVENTS   done ids ]]
--- include: base, clock, exact, load, leave, endJob, enter, toDelayed, release, noteAttempt, measure, setting, circuitSuccess, circuitFailure, limitScope, evenAtMaxmemory, publish, addLater, changes
+-- include: base, clock, exact, load, leave, endJob, enter, toDelayed, release, noteAttempt, measure, setting, circuitSuccess, circuitFailure, limitScope, evenAtMaxmemory, publish, changes, settle
 local LINE = '(%S+) (%d+) (%a+) (%S+) (%d+) (%S+) ([01]) ([01])'
 
 evenAtMaxmemory()
@@ -32,7 +32,8 @@ local function complete(job, reason, result)
   enter(job, 'waiting-children', now, unpack(fields))
   local deadline = tonumber(v[4] or '0')
   if deadline > 0 then
-    addLater(P .. 'leases', exact(tonumber(job.startedAt) + deadline), job.id)
+    settle(now) -- takes the lease out, in whose place the deadline comes
+    redis.call('ZADD', P .. 'leases', exact(tonumber(job.startedAt or now) + deadline), job.id)
     changes.queues[job.queue] = true -- somebody has to wake up for it
   end
 end
@@ -82,7 +83,7 @@ for id, epoch, outcome, reason, delayed, scope, hasResult, hasError in string.gm
     code = 'gone'
   elseif job.epoch ~= epoch then
     code = 'stale'
-  elseif (job.state == 'waiting' or job.state == 'blocked') and outcome == 'completed' then
+  elseif (job.state == 'waiting' or job.state == 'blocked' or job.state == 'suspended') and outcome == 'completed' then
     -- Its lease ran out and nobody has taken it over: the work is done, so it is not done again.
     complete(job, reason, result)
   elseif job.state ~= 'active' then

@@ -11,6 +11,16 @@ local refused = fenced(leader)
 if refused then return refused end
 
 local now = math.floor(clock() / 1000)
+-- A parent that still waits for others waits for this one again.
+local function recount(job)
+  local children, record = P .. 'children:' .. job.parent, P .. 'job:' .. job.parent
+  local before, state = redis.call('HGET', children, job.id), redis.call('HGET', record, 'state')
+  if before and before ~= '' and state and not ENDED[state] then
+    redis.call('HSET', children, job.id, '')
+    redis.call('HINCRBY', record, 'childrenFailed', -1)
+  end
+end
+
 local codes = {}
 for i = 2, #ARGV do
   local id = ARGV[i]
@@ -31,6 +41,7 @@ for i = 2, #ARGV do
     for _, name in ipairs({'job:', 'attempts:', 'log:', 'items:', 'completed-indexes:'}) do redis.call('PERSIST', P .. name .. id) end
     if job.ack == '1' then redis.call('ZADD', P .. 'unacknowledged', now, id) end
     job.startedAt = nil
+    if job.parent then recount(job) end
     if job.dedup then redis.call('SET', P .. 'deduplication:' .. job.dedup, id, 'NX') end
     start(job, now)
   end

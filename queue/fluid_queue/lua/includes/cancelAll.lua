@@ -1,5 +1,5 @@
 -- include: base, cancelOne
--- cancelAll: cancel jobs and, unless they are only withdrawn, whatever they have enqueued as children and grandchildren. Answers the codes of
+-- cancelAll: cancel jobs and, unless they are only withdrawn, whatever they have enqueued as children and grandchildren, also those of indexes. Answers the codes of
 -- the jobs themselves, in order.
 local function cancelAll(ids, reason, now)
   local codes, asked = {}, #ids
@@ -7,6 +7,9 @@ local function cancelAll(ids, reason, now)
   while i <= #ids do
     -- Children are looked up first: a parent that waits only for them ends with the last of them.
     local children = reason ~= 'Withdrawn' and redis.call('HGETALL', P .. 'children:' .. ids[i]) or {}
+    for _, index in ipairs(reason ~= 'Withdrawn' and redis.call('SMEMBERS', P .. 'fed:' .. ids[i]) or {}) do
+      for _, word in ipairs(redis.call('HGETALL', P .. 'children:' .. ids[i] .. '.' .. index)) do children[#children + 1] = word end
+    end
     local code = cancelOne(ids[i], reason, now)
     if i <= asked then codes[i] = code end
     if string.sub(code, 1, 8) ~= 'finished' then

@@ -13,7 +13,7 @@ local function endJob(job, now, state, reason, fields)
       if error == '' then error = redis.call('HGET', job.record, 'error') or '' end
       parent, itsState, itsReason = endIndex(job, now, state, error)
     elseif state == 'suspended' then
-      redis.call('HDEL', job.record, 'stop')
+      redis.call('HDEL', job.record, 'stop', 'startedAt') -- the clock stands still, as in batch/v1
       enter(job, 'suspended', now)
     else
       conclude(job, now, state, reason, unpack(fields))
