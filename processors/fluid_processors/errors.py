@@ -8,6 +8,8 @@ names below are part of the contract:
       InvalidPayload                    the payload does not fit the processor's model
     Postponed (fluid_queue)             not now, and nothing failed
       UnknownType                       this worker has no processor of that type; another one may
+    ProcessorCrashed                    the child process of an attempt died, or could not be started
+      MemoryLimitExceeded               it was killed because it held more memory than it may
     WorkerError                         the worker's own family, raised at start, never as an outcome of a job
       InvalidProcessor                  a definition that cannot work
       DuplicateType                     two processors with one type
@@ -58,6 +60,30 @@ class UnknownType(Postponed):
         found = ", ".join(known) or "none"
         super().__init__(
             f"this worker has no processor of type {job_type!r}; its types are: {found}", after=HAND_ON_SECONDS
+        )
+
+
+class ProcessorCrashed(Exception):
+    """A child process did not live to tell how its attempt ended: the attempt failed, and may be repeated.
+
+    `exit_code` is the child's own, or None; `signal` is the name of what killed it ("SIGSEGV"), or "".
+    """
+
+    def __init__(self, message: str, *, exit_code: int | None = None, signal: str = "") -> None:
+        self.exit_code = exit_code
+        self.signal = signal
+        super().__init__(message)
+
+
+class MemoryLimitExceeded(ProcessorCrashed):
+    """The child held `used` megabytes with a limit of `limit`, and was killed."""
+
+    def __init__(self, used: int, limit: int) -> None:
+        self.used = used
+        self.limit = limit
+        super().__init__(
+            f"the child process held {used} MB, its limit is {limit} MB: raise memory_limit_megabytes, or use less",
+            signal="SIGKILL",
         )
 
 

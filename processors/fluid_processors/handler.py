@@ -15,11 +15,12 @@ from pydantic import BaseModel
 
 from fluid_processors import logs
 from fluid_processors.context import Context, Job
-from fluid_processors.definitions import Processor
+from fluid_processors.definitions import Isolation, Processor
 from fluid_processors.errors import UnknownType
 from fluid_processors.execution import Threads, execute
 from fluid_processors.outbound import LIVE, Outbound
 from fluid_processors.payloads import validate
+from fluid_processors.processes.pool import Children
 from fluid_processors.registry import Registry
 from fluid_processors.reporting import Reporter
 from fluid_processors.resources import ResourcePool
@@ -33,19 +34,40 @@ class JobHandler:
     """Callable with a claimed job; returns the result as JSON data, or raises what ended the attempt."""
 
     def __init__(
-        self, registry: Registry, *, threads: Threads, resources: ResourcePool, outbound: Outbound = LIVE
+        self,
+        registry: Registry,
+        *,
+        threads: Threads,
+        resources: ResourcePool,
+        outbound: Outbound = LIVE,
+        children: Children | None = None,
     ) -> None:
+        """Types with `isolation="process"` run in `children`; None inside of such a child, where they run here."""
+        self._children = children
         self._registry = registry
         self._threads = threads
         self._resources = resources
-        self._outbound = outbound
+        self.outbound = outbound
+        """The rule for jobs that start from now on; an environment may change it."""
 
     async def __call__(self, job: Job) -> Any:
         """Raises InvalidPayload, UnknownType, CancelledError, or what the processor raised, masked."""
         logger = logs.for_job(_log, job)
+        processor = self._registry.get(job.type)
+        if processor is None:
+            unknown = UnknownType(job.type, [each.job_type for each in self._registry])
+            _log_failure(logger, unknown, NOTHING_TO_MASK)
+            raise unknown
+        if processor.isolation is Isolation.PROCESS and self._children is not None:
+            return await self._children.run(processor, job, logger, self.outbound)
+        return await self._run_here(processor, job, logger)
+
+    async def _run_here(
+        self, processor: Processor[Any], job: Job, logger: "logging.LoggerAdapter[logging.Logger]"
+    ) -> Any:
         try:
-            processor, payload = self._prepared(job)
-        except (PermanentError, UnknownType) as error:
+            payload = validate(processor.payload, job.payload, sensitive=processor.sensitive_payload)
+        except PermanentError as error:
             _log_failure(logger, error, NOTHING_TO_MASK)
             raise
         masker = masker_of(payload, everything=processor.sensitive_payload)
@@ -65,12 +87,6 @@ class JobHandler:
         # Outside of the except block: chained to the original, its text would be one traceback away.
         raise masked
 
-    def _prepared(self, job: Job) -> tuple[Processor[Any], BaseModel]:
-        processor = self._registry.get(job.type)
-        if processor is None:
-            raise UnknownType(job.type, [each.job_type for each in self._registry])
-        return processor, validate(processor.payload, job.payload, sensitive=processor.sensitive_payload)
-
     async def _attempt(
         self,
         processor: Processor[Any],
@@ -82,7 +98,7 @@ class JobHandler:
         resources = await self._resources.open(processor.resources)
         reporter = Reporter(job)
         context = Context.of(
-            job, logger=logger, resources=resources, masker=masker, reporter=reporter, outbound=self._outbound
+            job, logger=logger, resources=resources, masker=masker, reporter=reporter, outbound=self.outbound
         )
         try:
             result = await execute(processor, context, payload, self._threads)

@@ -2,6 +2,9 @@
 
 0   drained                       1   a thread had to be left behind, or the worker broke
 2   settings or processors are unusable: nothing was started
+
+A worker that leaves a thread behind has drained as asked, and ends with 1 all the same: the kubelet restarts it in
+either case, but only then does the restart show as an error, for somebody to look for the processor that hangs.
 """
 
 import argparse

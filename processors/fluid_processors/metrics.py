@@ -47,14 +47,21 @@ class Metrics:
             "Threads that did not return within the stop grace.",
             registry=self.registry,
         )
+        self._crashes = Counter(
+            "fluid_worker_child_crashes",
+            "Child processes that died in a job without having been told to.",
+            registry=self.registry,
+        )
         labels = (*sorted(self._types), UNKNOWN)
         # Looking labels up costs more than counting; jobs are short and many.
         self._started = {label: started.labels(label) for label in labels}
         self._finished = {(label, end): finished.labels(label, end) for label in labels for end in OUTCOMES}
         self._seconds = {label: seconds.labels(label) for label in labels}
 
-    def watch(self, running: Callable[[], int], last_claim: Callable[[], float]) -> None:
-        """Adds the gauges that are read from the consumer when somebody asks."""
+    def watch(self, running: Callable[[], int], last_claim: Callable[[], float], children: Callable[[], int]) -> None:
+        """Adds the series that are read from the consumer and the child processes when somebody asks."""
+        alive = Gauge("fluid_worker_children", "Child processes that live now.", registry=self.registry)
+        alive.set_function(children)
         gauge = Gauge("fluid_worker_jobs_running", "Jobs that run now.", registry=self.registry)
         gauge.set_function(running)
         age = Gauge(
@@ -78,6 +85,10 @@ class Metrics:
     def leaked(self) -> None:
         """A thread outlived its stop grace."""
         self._leaks.inc()
+
+    def crashed(self) -> None:
+        """A child process died in a job."""
+        self._crashes.inc()
 
     def render(self) -> bytes:
         """All series in the text format."""

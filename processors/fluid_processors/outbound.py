@@ -4,8 +4,13 @@ An environment says Live, Redirect or Suppress; each processor that writes to an
 before it does. Pure data.
 """
 
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, Self
+
+_log = logging.getLogger(__name__)
 
 
 class OutboundMode(StrEnum):
@@ -31,6 +36,19 @@ class Outbound:
     def __post_init__(self) -> None:
         if self.mode is OutboundMode.REDIRECT and not self.redirect_to:
             raise ValueError("outbound mode Redirect needs redirect_to, the address that receives everything")
+
+    @classmethod
+    def from_settings(cls, told: Mapping[str, Any]) -> Self:
+        """Read `outbound` of an environment's settings. What cannot be understood suppresses everything: a mail too few
+        can be sent again, one too many cannot be taken back."""
+        try:
+            mode = OutboundMode(told.get("mode", OutboundMode.LIVE))
+            return cls(mode, str(told.get("redirectTo", "")), tuple(map(str, told.get("allow", ()))))
+        except (TypeError, ValueError) as error:
+            _log.error(
+                "the outbound rule cannot be understood, so nothing goes out", extra={"fields": {"error": str(error)}}
+            )
+            return cls(OutboundMode.SUPPRESS)
 
     def permits(self, address: str) -> bool:
         """Whether this address (no display name) may be reached as it stands."""

@@ -23,7 +23,7 @@ class Sink(Protocol):
 
 
 class Reporter:
-    """Takes reports from the loop or from one thread, and sends them from the loop. Made on the loop."""
+    """Takes reports from the loop and from threads, and sends them from the loop. Made on the loop."""
 
     __slots__ = ("_lines", "_loop", "_progress", "_sink", "_task")
 
@@ -31,7 +31,9 @@ class Reporter:
         self._sink = sink
         self._loop = asyncio.get_running_loop()
         self._lines: deque[str] = deque(maxlen=MAX_PENDING_LINES)
-        self._progress: tuple[int, str] | None = None
+        # At most the newest report. A deque, because the loop takes out what a thread puts in: append and
+        # popleft are one step each, where read and clear would be two and lose a report that comes between.
+        self._progress: deque[tuple[int, str]] = deque(maxlen=1)
         self._task: asyncio.Task[None] | None = None
 
     def log(self, line: str) -> None:
@@ -41,12 +43,12 @@ class Reporter:
 
     def progress(self, percent: int, message: str) -> None:
         """Replaces a report that was not sent yet."""
-        self._progress = (percent, message)
+        self._progress.append((percent, message))
         self._loop.call_soon_threadsafe(self._start)
 
     async def flush(self) -> None:
         """Sends what is pending, before the job's end makes the queue refuse it; gives up after 2 seconds."""
-        if self._progress is not None or self._lines:
+        if self._progress or self._lines:
             self._start()
         if self._task is not None:
             await asyncio.wait({self._task}, timeout=FLUSH_SECONDS)
@@ -55,7 +57,7 @@ class Reporter:
     def close(self) -> None:
         """Drops what is pending: nobody wants to hear of a job that was stopped."""
         self._lines.clear()
-        self._progress = None
+        self._progress.clear()
         if self._task is not None:
             self._task.cancel()
 
@@ -65,11 +67,10 @@ class Reporter:
 
     async def _send(self) -> None:
         try:
-            while self._lines or self._progress is not None:
+            while self._lines or self._progress:
                 if self._lines:
                     await self._sink.log(self._lines.popleft())
-                elif self._progress is not None:
-                    (percent, message), self._progress = self._progress, None
-                    await self._sink.progress(percent, message)
+                else:
+                    await self._sink.progress(*self._progress.popleft())
         except Exception as error:  # noqa: BLE001 - whatever ails the queue, a report must not fail the job
             _log.debug("report not sent", extra={"fields": {"error": type(error).__name__}})

@@ -10,21 +10,44 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+)
 
 from fluid_processors.errors import FieldProblem, SettingsError
+from fluid_queue import Address, Codec, InvalidKeyRing, KeyRing, MissingExtra
 
 PREFIX = "FLUID_"
-_REDIS_SCHEMES = ("redis", "rediss", "unix")
+_FROM_FILES = ("redis_url", "encryption_keys")
+"""Secrets, which may stand in a file instead: FLUID_REDIS_URL_FILE names it."""
 
 
 def _redis_url(url: SecretStr) -> SecretStr:
-    parts = urlsplit(url.get_secret_value())
-    if parts.scheme not in _REDIS_SCHEMES or not (parts.hostname or parts.path):
-        raise ValueError("must look like redis://user:password@host:6379/0 (or rediss:// with TLS)")
+    Address.parse(url.get_secret_value())  # InvalidAddress is a ValueError and repeats nothing of the URL
     return url
+
+
+def _key_ring(text: SecretStr) -> SecretStr:
+    try:
+        KeyRing.parse(text.get_secret_value())
+    except (InvalidKeyRing, MissingExtra) as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
+def _needs_keys(required: bool, info: ValidationInfo) -> bool:
+    # Keys that are no keys are a problem of their own, and missing among the data.
+    if required and info.data.get("encryption_keys", ...) is None:
+        raise ValueError("needs FLUID_ENCRYPTION_KEYS, or FLUID_ENCRYPTION_KEYS_FILE")
+    return required
 
 
 def _split(value: object) -> object:
@@ -46,6 +69,14 @@ class WorkerSettings(BaseModel):
     key_prefix: str = Field(
         min_length=1, max_length=128, description="key space of the environment: <namespace>.<environment>"
     )
+    encryption_keys: Annotated[SecretStr, AfterValidator(_key_ring)] | None = Field(
+        None,
+        description="key ring, lines of `<key id>: <32 bytes as base64>`, the first encrypts; "
+        "or FLUID_ENCRYPTION_KEYS_FILE, a file that holds it; unset: nothing is encrypted",
+    )
+    encryption_required: Annotated[bool, AfterValidator(_needs_keys)] = Field(
+        False, description="true refuses jobs that are not encrypted; set it when none of before is left"
+    )
     queues: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
         ("*",), min_length=1, description='queues to claim from, separated by commas; "*" is every queue'
     )
@@ -59,6 +90,16 @@ class WorkerSettings(BaseModel):
     )
     stop_grace_seconds: float = Field(
         30.0, ge=0, le=86400, description="a thread that ignores its stop for this long makes the worker drain and exit"
+    )
+    kill_grace_seconds: float = Field(
+        0.5, ge=0, le=86400, description="a child process that ignores its stop for this long is killed"
+    )
+    max_jobs_per_child: int = Field(1000, ge=1, description="a child process is replaced after so many jobs")
+    memory_limit_megabytes: int | None = Field(
+        None, ge=64, description="a child process that holds more memory than this is killed; unset: no limit"
+    )
+    child_idle_seconds: float = Field(
+        300.0, ge=1, le=86400, description="a child process beyond the first of its type ends when idle for this long"
     )
     image: str = Field(
         "local", min_length=1, max_length=500, description="image reference under which types are published"
@@ -81,6 +122,11 @@ class WorkerSettings(BaseModel):
         "json", description="json, or text for people"
     )
 
+    def codec(self) -> Codec:
+        """How payloads and results are stored."""
+        keys = KeyRing.parse(self.encryption_keys.get_secret_value()) if self.encryption_keys else None
+        return Codec(keys, accept_plain=not self.encryption_required)
+
 
 def from_environment(environment: Mapping[str, str]) -> WorkerSettings:
     """The settings; an empty variable counts as unset. Raises SettingsError with every problem."""
@@ -90,12 +136,16 @@ def from_environment(environment: Mapping[str, str]) -> WorkerSettings:
         if environment.get(variable := PREFIX + name.upper())
     }
     problems: list[FieldProblem] = []
-    if file := environment.get("FLUID_REDIS_URL_FILE"):
+    for name in _FROM_FILES:
+        variable = f"{PREFIX}{name}_FILE".upper()
+        if not (file := environment.get(variable)):
+            continue
         try:
-            values["redis_url"] = Path(file).read_text(encoding="utf-8").strip()
+            values[name] = Path(file).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            problems.append(FieldProblem("FLUID_REDIS_URL_FILE", f"cannot be read: {_reason(error)}"))
-            values["redis_url"] = "redis://unread"
+            problems.append(FieldProblem(variable, f"cannot be read: {_reason(error)}"))
+            if name == "redis_url":
+                values[name] = "redis://unread"
     try:
         settings = WorkerSettings.model_validate(values)
     except ValidationError as error:
@@ -118,6 +168,8 @@ def _default(name: str) -> str:
     if field.is_required():
         return "required"
     if field.default_factory is not None:
+        return ""
+    if field.default is None:
         return ""
     if isinstance(field.default, float):
         return f"{field.default:g}"

@@ -1,9 +1,10 @@
 """One worker: a queue, a consumer, the processors, the health server, wired together and taken down in the
 right order.
 
-    start    health server, then types published (as often as Redis needs), then claims
+    start    health server, child processes, then types published (as often as Redis needs) and claims
     SIGTERM  no more claims; running jobs finish, or are handed back after the grace; then the process ends
-    leak     a thread that ignores its stop keeps its lease while the worker drains, and dies with the process
+    leak     a thread that ignores its stop keeps its lease while the worker drains, and dies with the process;
+             the lease is let go with it, and the job runs elsewhere
 """
 
 import asyncio
@@ -15,14 +16,18 @@ from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 from fluid_processors.context import Context
+from fluid_processors.definitions import Isolation
 from fluid_processors.execution import Threads
 from fluid_processors.handler import JobHandler
 from fluid_processors.health import Snapshot, serving
 from fluid_processors.metrics import Metrics
+from fluid_processors.outbound import Outbound
+from fluid_processors.processes.limits import Limits
+from fluid_processors.processes.pool import Children
 from fluid_processors.registry import Registry
 from fluid_processors.resources import ResourcePool
 from fluid_processors.settings import WorkerSettings
-from fluid_queue import Consumer, Queue, QueueUnavailable
+from fluid_queue import Consumer, Queue, QueueUnavailable, Settings
 
 _log = logging.getLogger(__name__)
 
@@ -50,17 +55,25 @@ class Worker:
             settings.concurrency, stop_grace_seconds=settings.stop_grace_seconds, on_leak=self._leak
         )
         self._resources = ResourcePool()
-        self._queue = Queue.from_url(settings.redis_url.get_secret_value(), settings.key_prefix)
+        limits = Limits(settings.kill_grace_seconds, settings.max_jobs_per_child, settings.memory_limit_megabytes)
+        self._children = Children(
+            settings.concurrency, limits, idle_seconds=settings.child_idle_seconds, on_crash=self._metrics.crashed
+        )
+        self._queue = Queue.from_url(settings.redis_url.get_secret_value(), settings.key_prefix, codec=settings.codec())
+        self._handler = JobHandler(registry, threads=self._threads, resources=self._resources, children=self._children)
         self._consumer = Consumer(
             self._queue,
-            JobHandler(registry, threads=self._threads, resources=self._resources),
+            self._handler,
             worker=settings.worker_name,
             queues=settings.queues,
             concurrency=settings.concurrency,
             lease_seconds=settings.lease_seconds,
             observer=self._metrics,
+            settings_changed=self._obey,
         )
-        self._metrics.watch(lambda: self._consumer.running, lambda: self._consumer.last_claim)
+        self._metrics.watch(
+            lambda: self._consumer.running, lambda: self._consumer.last_claim, lambda: len(self._children)
+        )
 
     async def run(self) -> None:
         """Returns when drained, or when only leaked threads are left. Raises HealthServerError."""
@@ -69,6 +82,7 @@ class Worker:
             stack.callback(self._threads.close)
             await stack.enter_async_context(self._queue)
             await stack.enter_async_context(self._resources)
+            await stack.enter_async_context(self._children)
             self.port = await stack.enter_async_context(
                 serving(
                     settings.health_host,
@@ -79,6 +93,7 @@ class Worker:
                 )
             )
             _log.info("worker started", extra={"fields": self._info()})
+            await self._warm_up()
             await self._work()
             _log.info("worker stopped", extra={"fields": {"leaked": self.leaked}})
 
@@ -88,6 +103,18 @@ class Worker:
             _log.info("draining", extra={"fields": {"running": self._consumer.running}})
             self._consumer.drain(self._settings.grace_seconds)
             self._draining.set()
+
+    def _obey(self, settings: Settings) -> None:
+        self._handler.outbound = Outbound.from_settings(settings.outbound)
+
+    async def _warm_up(self) -> None:
+        """Starts child processes before the first claim; a drain does not wait for them."""
+        isolated = [each for each in self._registry if each.isolation is Isolation.PROCESS]
+        warming = asyncio.create_task(self._children.warm(isolated), name="fluid-warm")
+        draining = asyncio.create_task(self._draining.wait(), name="fluid-drain")
+        await asyncio.wait({warming, draining}, return_when=asyncio.FIRST_COMPLETED)
+        await _ended(draining)
+        await _ended(warming)
 
     async def _work(self) -> None:
         """Claims and publishes until the consumer has drained, or what is left after a drain will not end."""
@@ -106,7 +133,9 @@ class Worker:
     async def _drained(self, consuming: "asyncio.Task[None]") -> None:
         """Waits until all jobs have ended, or all but leaked ones, or until every grace is over."""
         settings = self._settings
-        limit = settings.grace_seconds + settings.stop_grace_seconds + settings.lease_seconds
+        stop_graces = [each.stop_grace for each in self._registry if each.stop_grace is not None]
+        stop_grace = max(settings.stop_grace_seconds, settings.kill_grace_seconds, *stop_graces)
+        limit = settings.grace_seconds + stop_grace + settings.lease_seconds
         ends = time.monotonic() + limit
         while not consuming.done() and time.monotonic() < ends:
             await asyncio.wait({consuming}, timeout=_LEAK_LOOK_SECONDS)

@@ -26,7 +26,8 @@ _NOT_STARTED: tuple[State, ...] = ("waiting", "blocked", "delayed", "suspended")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Part of a listing: `total` ids are listed in the state, and those of them whose record has expired are left out."""
+    """Part of a listing: `total` ids are listed in the state, and those of them whose record has expired are left
+    out."""
 
     total: int
     records: Sequence[JobRecord]

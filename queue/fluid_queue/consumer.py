@@ -30,6 +30,7 @@ from fluid_queue.keys import selector
 from fluid_queue.outcomes import Ending, StopReason, failed, interrupted, succeeded, unreadable
 from fluid_queue.records import Claim, ClaimedJob
 from fluid_queue.renewal import Lease, Renewal
+from fluid_queue.settings import Settings
 from fluid_queue.waker import Waker
 
 log = logging.getLogger(__name__)
@@ -100,11 +101,13 @@ class ActiveJob:
         *,
         key: str,
         detached: bool = False,
+        concurrency_key: str = "",
         **options: Any,
     ) -> str:
         """Enqueue a child, and answer its id, `<id of this job>/<key>`: the same key again is the same child, also in a
         later attempt, where one that failed runs again. This job has not ended before its children have, unless
-        `detached`. `options` are fields of NewJob.
+        `detached`. `concurrency_key` is `key` of NewJob, `options` are further
+        fields of it.
 
         Raises InvalidJob, QueueUnavailable, and StaleAttempt when the lease is lost.
         """
@@ -115,6 +118,7 @@ class ActiveJob:
             payload=payload or {},
             origin=origin,
             parent=None if detached else Parent(self.id, self.epoch),
+            key=concurrency_key,
             **options,
         )
         (answer,) = await self._queue.enqueue([child])
@@ -204,10 +208,10 @@ class Consumer:
         concurrency: int = 50,
         lease_seconds: float = 15.0,
         observer: Observer | None = None,
-        settings_changed: Callable[[int], None] | None = None,
+        settings_changed: Callable[[Settings], None] | None = None,
     ) -> None:
-        """`settings_changed` is called on the loop with the version of the environment's settings, at the first claim
-        and after each change."""
+        """`settings_changed` is called on the loop with the environment's settings: before the first job starts, and
+        after each change. No job starts under settings that it has not been told."""
         self.last_claim = 0.0
         """time.monotonic() of the last claim that Redis answered; 0 before the first. Liveness hangs on it."""
         self._queue = queue
@@ -217,8 +221,9 @@ class Consumer:
         self._concurrency = concurrency
         self._lease_seconds = lease_seconds
         self._observer = observer or _Silent()
-        self._settings_changed = settings_changed or (lambda _: None)
+        self._settings_changed = settings_changed
         self._settings_version = -1
+        self._learning: asyncio.Task[None] | None = None
         self._attempts: dict[str, _Attempt] = {}
         self._loop: asyncio.AbstractEventLoop
         self._changed = asyncio.Event()
@@ -288,6 +293,8 @@ class Consumer:
 
     async def _cancel_all(self, parts: Sequence[asyncio.Task[None]]) -> None:
         tasks = [*parts, *(each.task for each in self._attempts.values() if each.task)]
+        if self._learning is not None:
+            tasks.append(self._learning)
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks, timeout=_PAUSE[1])
@@ -318,7 +325,7 @@ class Consumer:
                 continue
             pause = _PAUSE[0]
             self.last_claim = time.monotonic()
-            self._note_settings(claim.settings_version)
+            await self._learn_settings(claim.settings_version)
             for job in claim.jobs:
                 self._take(job, claim.now)
             if claim.wait_seconds and self.running < self._concurrency:
@@ -334,10 +341,18 @@ class Consumer:
             self._worker, self._queues, free, self._lease_seconds, max_stalled=MAX_STALLED, suspects=suspects
         )
 
-    def _note_settings(self, version: int) -> None:
-        if version != self._settings_version:
-            self._settings_version = version
-            self._settings_changed(version)
+    async def _learn_settings(self, version: int) -> None:
+        if self._settings_changed is None or version == self._settings_version:
+            return
+        while not self._draining.is_set():
+            try:
+                self._settings_version, settings = await self._queue.settings()
+            except QueueError as error:
+                log.warning("the settings cannot be read, no job starts", extra={"error": str(error)})
+                await self._waker.pause(_PAUSE[0])
+            else:
+                self._settings_changed(settings)
+                return
 
     async def _wait_for_a_slot(self) -> None:
         """Everything is in use. A marker that comes now is for somebody else."""
@@ -422,7 +437,8 @@ class Consumer:
             attempt.job.stop_reason = reason
 
     def _renewal_answered(self, lost: Sequence[Lease], stopping: Sequence[Lease], version: int) -> None:
-        self._note_settings(version)
+        if version != self._settings_version and (self._learning is None or self._learning.done()):
+            self._learning = self._loop.create_task(self._learn_settings(version))
         for job_id, epoch in lost:
             # Its ending may be on its way to Redis: then it is not lost but done.
             attempt = self._attempts.get(job_id)

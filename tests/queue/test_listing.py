@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from fluid_queue import (
+from fluid_queue import ActiveJob, (
     CircuitBreaker,
     CreationLimit,
     Fairness,
@@ -232,22 +232,39 @@ async def test_settings_are_read_as_they_were_written_and_their_version_grows_wi
 
 
 async def test_a_consumer_hears_of_settings_at_its_claims(queue):
-    heard: list[int] = []
+    heard: list[Settings] = []
     async with consuming(queue, lambda _: asyncio.sleep(0), settings_changed=heard.append):
-        await auntil(lambda: heard == [0], 10, "the first claim")
+        await auntil(lambda: heard == [Settings()], 10, "the first claim")
         await queue.configure(WHOLE)
-        await auntil(lambda: heard == [0, 1], 4, "the change, before the first tick")
+        await auntil(lambda: heard == [Settings(), WHOLE], 4, "the change, before the first tick")
+
+
+async def test_no_job_starts_under_settings_that_its_worker_has_not_been_told(queue):
+    told: list[Settings] = []
+    seen: list[Settings] = []
+
+    async def handler(_: ActiveJob):
+        seen.append(told[-1])
+
+    await queue.configure(Settings(outbound={"mode": "Suppress"}))
+    await queue.enqueue([job("a")])
+    async with consuming(queue, handler, settings_changed=told.append):
+        await ended(queue, "a")
+        await queue.configure(Settings(outbound={"mode": "Live"}))
+        await queue.enqueue([job("b")])
+        await ended(queue, "b")
+    assert [each.outbound["mode"] for each in seen] == ["Suppress", "Live"]
 
 
 async def test_a_busy_consumer_hears_of_settings_at_its_renewals(queue):
-    heard: list[int] = []
+    heard: list[Settings] = []
     async with consuming(
         queue, lambda _: asyncio.sleep(60), concurrency=1, lease_seconds=0.6, settings_changed=heard.append
     ) as consumer:
         await queue.enqueue([job("a")])
         await auntil(lambda: consumer.running == 1, 10)
         await queue.configure(WHOLE)
-        await auntil(lambda: heard[-1] == 1, 10, "the next renewal")
+        await auntil(lambda: heard[-1] == WHOLE, 10, "the next renewal")
         assert consumer.running == 1
 
 

@@ -16,7 +16,7 @@ from support.worker_probes import PROBES
 QUICK = Backoff(type="Fixed", delay_seconds=0)
 
 
-@pytest.fixture(params=["async", "thread"])
+@pytest.fixture(params=["async", "thread", "process", "process-loop"])
 def kind(request) -> str:
     return request.param
 
@@ -167,7 +167,7 @@ async def test_a_type_that_the_worker_lacks_is_handed_on_and_says_what_it_has(qu
 
     found = await auntil(postponed, what="the job to be handed on")
     assert (found.failures, found.error["type"]) == (0, "UnknownType")
-    assert "probe-async, probe-thread" in found.error["message"]
+    assert "probe-async, probe-process, probe-process-loop, probe-thread" in found.error["message"]
 
 
 async def test_a_stopped_thread_keeps_its_lease_until_it_has_returned(queue, tmp_path):

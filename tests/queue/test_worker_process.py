@@ -1,97 +1,21 @@
 """The worker as a process: found types, health, metrics, signals, and a Redis that is late or loses everything."""
 
-import asyncio
-import json
-import os
 import signal
 import socket
-import sys
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from fluid_queue import Backoff, NewJob, Queue
 from support.waiting import auntil
-
-TESTS = Path(__file__).parents[1]
-
-
-@pytest.fixture
-def probes_installed(tmp_path) -> str:
-    """A folder for PYTHONPATH in which the probes are an installed package with an entry point."""
-    metadata = tmp_path / "site" / "worker_probes-1.0.dist-info"
-    metadata.mkdir(parents=True)
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: worker-probes\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[fluid.processors]\nprobes = support.worker_probes\n")
-    return os.pathsep.join([str(metadata.parent), str(TESTS)])
-
-
-@dataclass
-class Running:
-    """A worker process and what it has logged."""
-
-    process: asyncio.subprocess.Process
-    log: Path
-
-    def entries(self, message: str) -> list[dict]:
-        written = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
-        return [entry for entry in written if entry["message"] == message]
-
-    async def get(self, path: str) -> tuple[int, str]:
-        """Status and text; status 0 while nothing listens yet."""
-        started = self.entries("worker started")
-        if not started:
-            return 0, ""
-        async with aiohttp.ClientSession() as session:
-            try:
-                async with session.get(f"http://127.0.0.1:{started[0]['healthPort']}{path}") as answer:
-                    return answer.status, await answer.text()
-            except aiohttp.ClientConnectionError:
-                return 0, ""
-
-    async def ready(self) -> "Running":
-        async def look():
-            return (await self.get("/readyz"))[0] == 200
-
-        await auntil(look, 20, f"the worker is ready; {self.log.read_text()}")
-        return self
-
-    async def exited(self, within: float = 20) -> int:
-        return await asyncio.wait_for(self.process.wait(), within)
+from support.workers import install_probes, worker_process
 
 
 @pytest.fixture
-def start(queue, probes_installed, tmp_path):
-    """Starts a worker process on the test's key space; killed at the end if it still runs."""
-
-    @asynccontextmanager
-    async def starting(**settings):
-        usual = {
-            "FLUID_REDIS_URL": queue.url,
-            "FLUID_KEY_PREFIX": queue.keys.name,
-            "FLUID_HEALTH_HOST": "127.0.0.1",
-            "FLUID_HEALTH_PORT": "0",
-            "FLUID_LEASE_SECONDS": "2",
-            "FLUID_GRACE_SECONDS": "10",
-            "FLUID_STOP_GRACE_SECONDS": "1",
-            "PYTHONPATH": probes_installed,
-        }
-        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        command = [sys.executable, "-m", "fluid_processors"]
-        log = tmp_path / f"worker-{len(list(tmp_path.glob('worker-*.log')))}.log"
-        with log.open("wb") as stream:
-            process = await asyncio.create_subprocess_exec(*command, stderr=stream, env={**kept, **usual, **settings})
-        try:
-            yield Running(process, log)
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-
-    return starting
+def start(queue, tmp_path):
+    """Starts a worker process on the test's key space."""
+    return partial(worker_process, queue, tmp_path, install_probes(tmp_path, "worker_probes"))
 
 
 async def put(queue: Queue, name: str, kind: str, **payload) -> None:

@@ -64,4 +64,14 @@ def in_a_thread(ctx: Context, probe: Probe) -> Any:
     return _quick(ctx, probe)
 
 
-PROBES = (on_the_loop, in_a_thread)
+@processor("probe-process", payload=Probe, queue="probes", isolation="process")
+def in_a_process(ctx: Context, probe: Probe) -> Any:
+    return in_a_thread.function(ctx, probe)
+
+
+@processor("probe-process-loop", payload=Probe, queue="probes", isolation="process")
+async def on_the_loop_of_a_process(ctx: Context, probe: Probe) -> Any:
+    return await on_the_loop.function(ctx, probe)
+
+
+PROBES = (on_the_loop, in_a_thread, in_a_process, on_the_loop_of_a_process)

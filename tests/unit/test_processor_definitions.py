@@ -2,7 +2,7 @@
 
 import sys
 from importlib.metadata import EntryPoint
-from types import ModuleType
+from types import FunctionType, ModuleType
 
 import pytest
 from pydantic import BaseModel, Field
@@ -33,16 +33,40 @@ def greet_in_thread(ctx, payload):
     return payload.name
 
 
+def made_inside():
+    def greet_from_inside(ctx, payload):
+        return payload.name
+
+    return greet_from_inside
+
+
 def test_an_async_function_runs_on_the_loop_and_a_plain_one_in_a_thread():
     assert processor("greet", payload=Greeting)(greet).isolation is Isolation.ASYNC
     assert processor("greet", payload=Greeting)(greet_in_thread).isolation is Isolation.THREAD
     assert processor("greet", payload=Greeting, isolation="thread")(greet_in_thread).isolation is Isolation.THREAD
 
 
+@pytest.mark.parametrize("function", [greet, greet_in_thread])
+def test_either_kind_of_function_may_run_in_a_child_process(function):
+    assert processor("greet", payload=Greeting, isolation="process")(function).isolation is Isolation.PROCESS
+
+
+def test_a_function_of_a_script_cannot_run_in_a_child_that_would_have_to_import_it():
+    function = FunctionType(greet.__code__, {"__name__": "__main__"})
+    with pytest.raises(InvalidProcessor, match="top of a module"):
+        processor("greet", payload=Greeting, isolation="process")(function)
+
+
 @pytest.mark.parametrize(
     ("options", "function", "said"),
     [
-        ({"isolation": "process"}, greet_in_thread, "not supported yet"),
+        ({"isolation": "process"}, made_inside(), "top of a module"),
+        ({"isolation": "process", "memory_limit_megabytes": 16}, greet, "at least 64"),
+        ({"isolation": "process", "max_jobs_per_child": 0}, greet, "at least 1"),
+        ({"isolation": "process", "stop_grace": -1}, greet, "from 0 to 86400"),
+        ({"max_jobs_per_child": 5}, greet_in_thread, "need isolation='process'"),
+        ({"memory_limit_megabytes": 100}, greet, "need isolation='process'"),
+        ({"stop_grace": 1}, greet, "a coroutine is cancelled"),
         ({"isolation": "fiber"}, greet_in_thread, "unknown isolation 'fiber'"),
         ({"isolation": "thread"}, greet, "needs a plain def"),
         ({"attempt_deadline": 0}, greet, "at least 1"),
@@ -62,6 +86,7 @@ def test_open_settings_are_not_published_so_that_the_environment_decides():
     assert processor("greet", payload=Greeting)(greet).published()["settings"] == {
         "queue": "greet",
         "sensitivePayload": False,
+        "isolation": "async",
     }
 
 
@@ -73,6 +98,10 @@ def test_settings_are_published_in_the_words_of_the_job_kind():
         retry=Retry(limit=3, backoff=Backoff(type="Fixed", delay_seconds=2)),
         attempt_deadline=60,
         sensitive_payload=True,
+        isolation="process",
+        stop_grace=2,
+        max_jobs_per_child=50,
+        memory_limit_megabytes=256,
     )(greet)
     assert made.published()["settings"] == {
         "queue": "talk",
@@ -80,6 +109,10 @@ def test_settings_are_published_in_the_words_of_the_job_kind():
         "backoff": {"type": "Fixed", "delaySeconds": 2, "factor": 3, "maxDelaySeconds": 3600, "jitterPercent": 10},
         "attemptDeadlineSeconds": 60,
         "sensitivePayload": True,
+        "isolation": "process",
+        "stopGraceSeconds": 2,
+        "maxJobsPerChild": 50,
+        "memoryLimitMegabytes": 256,
     }
     assert made.published()["schema"]["properties"]["name"]["maxLength"] == 10
 

@@ -222,6 +222,20 @@ def test_redirect_needs_an_address():
         Outbound(OutboundMode.REDIRECT)
 
 
+@pytest.mark.parametrize(
+    ("told", "mode"),
+    [
+        ({}, "Live"),
+        ({"mode": "Redirect", "redirectTo": "a@example.org", "allow": ["example.org"]}, "Redirect"),
+        ({"mode": "Redirect"}, "Suppress"),
+        ({"mode": "Shout"}, "Suppress"),
+        ({"mode": "Suppress", "allow": 5}, "Suppress"),
+    ],
+)
+def test_an_outbound_rule_that_cannot_be_understood_suppresses(told, mode):
+    assert Outbound.from_settings(told).mode == mode
+
+
 def test_outbound_permits_allowed_addresses_and_domains_alone():
     rule = Outbound(OutboundMode.SUPPRESS, allow=("ada@example.org", "Example.com"))
     assert rule.permits("ADA@example.org")

@@ -26,11 +26,17 @@ def test_the_defaults_are_the_promised_ones():
     settings = from_environment(MINIMUM).model_dump(exclude={"redis_url", "worker_name"})
     assert settings == {
         "key_prefix": "ns.default",
+        "encryption_keys": None,
+        "encryption_required": False,
         "queues": ("*",),
         "concurrency": 50,
         "lease_seconds": 15.0,
         "grace_seconds": 25.0,
         "stop_grace_seconds": 30.0,
+        "kill_grace_seconds": 0.5,
+        "max_jobs_per_child": 1000,
+        "memory_limit_megabytes": None,
+        "child_idle_seconds": 300.0,
         "image": "local",
         "health_host": "0.0.0.0",  # noqa: S104 - the documented default
         "health_port": 8080,
@@ -71,6 +77,27 @@ def test_a_file_that_cannot_be_read_is_a_problem_of_its_variable(tmp_path):
     assert problems(FLUID_KEY_PREFIX="x", FLUID_REDIS_URL_FILE=str(tmp_path / "none")) == {
         "FLUID_REDIS_URL_FILE": "cannot be read: No such file or directory"
     }
+
+
+def test_a_key_ring_may_come_from_a_file_and_makes_a_codec(tmp_path):
+    (tmp_path / "keys").write_text("# of November\nk1: " + "A" * 43 + "=\n")
+    settings = from_environment(MINIMUM | {"FLUID_ENCRYPTION_KEYS_FILE": str(tmp_path / "keys")})
+    assert settings.codec().keys.current == "k1"
+    assert "AAAA" not in repr(settings)
+    assert from_environment(MINIMUM).codec().keys is None
+
+
+def test_keys_that_are_no_keys_are_told_line_by_line_and_never_shown():
+    found = problems(**MINIMUM, FLUID_ENCRYPTION_KEYS="k1: c2VjcmV0", FLUID_ENCRYPTION_REQUIRED="true")
+    assert found == {
+        "FLUID_ENCRYPTION_KEYS": "the key ring cannot be used: line 1: the key has 6 bytes instead of 32: "
+        "make one with `openssl rand -base64 32`"
+    }
+
+
+def test_encryption_cannot_be_required_without_a_key():
+    assert list(problems(**MINIMUM, FLUID_ENCRYPTION_REQUIRED="true")) == ["FLUID_ENCRYPTION_REQUIRED"]
+    assert from_environment(MINIMUM | {"FLUID_ENCRYPTION_REQUIRED": "false"}).encryption_required is False
 
 
 def test_unusable_settings_end_the_command_with_2_and_one_line_each(monkeypatch, capsys):
