@@ -7,7 +7,8 @@ from typing import get_args
 
 import pytest
 
-from fluid_queue import ActiveJob, (
+from fluid_queue import (
+    ActiveJob,
     CircuitBreaker,
     CreationLimit,
     Fairness,
