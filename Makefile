@@ -4,10 +4,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+PEERS := .venv-bench/.ready
 DEV := $(BIN)/python -m fluid_dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock lock-check lint types imports crds generated packages binaries test demo demo-check down clean
+.PHONY: help setup lock lock-check lint types imports crds generated packages binaries test demo demo-check demo-queue bench-queue soak down clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -65,10 +66,26 @@ demo: $(READY) packages ## Start the demo, or what of it does not run any more
 demo-check: $(READY) ## Compare the demo's examples with what they promise
 	@$(DEV) demo-check
 
-down: $(READY) ## Stop the demo and remove its state
+demo-queue: $(READY) packages ## The queue without Kubernetes: Redis, a worker, a few jobs
+	@$(DEV) queue-up
+
+bench-queue: $(READY) $(PEERS) packages ## Measure the queue beside its peers: some 20 minutes; QUICK=1: three
+	@$(BIN)/python -m benchmarks.queue $(if $(QUICK),--quick)
+
+$(PEERS): requirements-bench.lock
+	@$(PYTHON) -m venv --clear $(@D)
+	@echo "installing the peers into $(@D) ..."
+	@$(@D)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	@touch $@
+
+soak: $(READY) packages ## Jobs by the thousand while parts are killed and frozen; MINUTES=3, SEED=n for the same again
+	@$(DEV) binaries > /dev/null
+	@PYTHONPATH=tests $(BIN)/python -m soak --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED))
+
+down: $(READY) ## Stop what make demo and make demo-queue started, and remove its state
 	@$(DEV) down
 
 clean: ## Stop the demo; remove .venv and all caches of this checkout (built programs stay in the user's cache)
 	@! test -d .local || $(MAKE) --no-print-directory down
-	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-bench dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

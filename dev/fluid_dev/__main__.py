@@ -15,12 +15,14 @@ from fluid_dev import smtp_server
 from fluid_dev.cluster import Cluster
 from fluid_dev.demo import Demo
 from fluid_dev.errors import DevError, Interrupted
+from fluid_dev.queue_demo import QueueDemo
 from fluid_dev.smtp import AUTH_VARIABLE
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The local cluster and the demo of Fluid Jobs.")
 State = Annotated[Path, typer.Option(help="Where everything of it lies.")]
 _CHECKOUT = Path(__file__).parents[2]
 _LOCAL = _CHECKOUT / ".local"
+_QUEUE = "queue"
 
 
 @app.command()
@@ -39,8 +41,16 @@ def up(state: State = _LOCAL) -> None:
 
 @app.command()
 def down(state: State = _LOCAL) -> None:
-    """Stop the demo and remove everything that it left on the disk."""
+    """Stop both demos and remove everything that they left on the disk."""
+    QueueDemo(_CHECKOUT, state / _QUEUE).down()
     Demo(_CHECKOUT, state).down()
+
+
+@app.command()
+def queue_up(state: State = _LOCAL) -> None:
+    """Start Redis and a worker without any cluster, run a few jobs, and show how they went."""
+    demo = QueueDemo(_CHECKOUT, state / _QUEUE)
+    print(f"\n{demo.up()}\n{demo.how_to_go_on()}")
 
 
 @app.command()

@@ -6,12 +6,10 @@ restarts what died, `down` stops it all, whoever started it. How the operator an
 """
 
 import contextlib
-import fcntl
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from fluid_dev.cluster import ADMIN, Cluster
 from fluid_dev.errors import DemoError, TimedOut
 from fluid_dev.etcd import socket_folder
 from fluid_dev.examples import Promise
+from fluid_dev.exclusive import only_command
 from fluid_dev.processes import Process, reap
 from fluid_dev.progress import step
 from fluid_dev.redis import RedisServer
@@ -50,7 +49,7 @@ class Demo:
 
     def up(self) -> None:
         """Start what does not run, apply the examples, and say how to go on; DevError if some part will not run."""
-        with self._only_command():
+        with only_command(self.state):
             found = binaries.provide()
             self._link_kubectl(found)
             with step("starting Redis and the mail catcher"):
@@ -76,7 +75,7 @@ class Demo:
         if not self.state.exists():
             print("nothing runs here")
             return
-        with self._only_command(), step("stopping the demo"):
+        with only_command(self.state), step("stopping the demo"):
             for name in ("worker", "operator"):
                 Process(name, self.state).stop(within=10)
             self._smtp.stop()
@@ -200,19 +199,6 @@ class Demo:
         link.parent.mkdir(parents=True, exist_ok=True)
         link.unlink(missing_ok=True)
         link.symlink_to(found.kubectl)
-
-    @contextmanager
-    def _only_command(self) -> Iterator[None]:
-        """Two commands at once would start everything twice; the second one is told so."""
-        self.state.mkdir(parents=True, exist_ok=True)
-        with (self.state / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise DemoError(
-                    f"another demo command works in {self.state}: wait for it, then run this again"
-                ) from error
-            yield
 
     def _say_how_to_go_on(self, cluster: Cluster) -> None:
         print(self._kubectl(cluster, "get", "fluidjobs"))

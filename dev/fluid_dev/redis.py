@@ -113,7 +113,7 @@ class RedisServer:
 
     def cli(self, *args: str) -> str:
         """The answer of redis-cli; the password travels in the environment."""
-        tls = ["--tls", "--cacert", self._authority.certificate_file] if self._authority else []
+        tls = ["--tls", "--cacert", str(self._authority.certificate_file)] if self._authority else []
         done = subprocess.run(
             [find_program("redis-cli", _REMEDY), "-p", str(self.port), *tls, *args],
             env={"REDISCLI_AUTH": self.password},

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from fluid_queue.errors import InvalidJob
+from fluid_queue.checks import instance, number, text, texts, whole
+from fluid_queue.errors import TEN_YEARS, InvalidJob
 from fluid_queue.indexes import ranges
 from fluid_queue.jobs import check_priority
 from fluid_queue.keys import KeySpace, check_id, check_key, check_queue
@@ -19,8 +21,10 @@ from fluid_queue.stats import Durations, Stats, parse_durations
 Leader = str
 """`<shard>:<epoch>`; the empty string for whoever is no operator."""
 
+_LEADER = re.compile(r"[0-9]{1,16}:[0-9]{1,16}")
 _DRAIN_BATCH = 200
 _PAGE = 1000
+_MOST_LISTED = 2**53
 _NOT_STARTED: tuple[State, ...] = ("waiting", "blocked", "delayed", "suspended")
 
 
@@ -63,24 +67,24 @@ class Administration(ABC):
     async def suspend(self, ids: Sequence[str], *, leader: Leader = "") -> list[str]:
         """Hold jobs back until `resume`; running attempts are stopped and do not count. For each: suspended, stopping
         (it runs), unchanged (it waits for its children), `finished <state>`, or gone."""
-        return await self._coded("suspend", [leader], ids)
+        return await self._coded("suspend", [check_leader(leader)], ids)
 
     async def resume(self, ids: Sequence[str], *, leader: Leader = "") -> list[str]:
         """Let suspended jobs go on. For each: resumed, unchanged, `finished <state>`, or gone."""
-        return await self._coded("resume", [leader], ids)
+        return await self._coded("resume", [check_leader(leader)], ids)
 
     async def promote(self, ids: Sequence[str], *, leader: Leader = "") -> list[str]:
         """Delayed jobs need not wait any longer. For each: promoted, unchanged, or gone."""
-        return await self._coded("promote", [leader], ids)
+        return await self._coded("promote", [check_leader(leader)], ids)
 
     async def retry(self, ids: Sequence[str], *, leader: Leader = "") -> list[str]:
         """Run jobs again that failed or were cancelled, with all their retries. For each: retried, unchanged, or
         gone."""
-        return await self._coded("retry", [leader], ids)
+        return await self._coded("retry", [check_leader(leader)], ids)
 
     async def reprioritize(self, ids: Sequence[str], priority: int, *, leader: Leader = "") -> list[str]:
         """Give jobs another priority. For each: reprioritized, `finished <state>`, or gone."""
-        return await self._coded("reprioritize", [leader, check_priority(priority)], ids)
+        return await self._coded("reprioritize", [check_leader(leader), check_priority(priority)], ids)
 
     async def indexes(self, job_id: str) -> IndexRanges:
         """How the indexes of an index job have ended so far."""
@@ -94,11 +98,11 @@ class Administration(ABC):
         """Jobs of a queue in one state: waiting and blocked ones in the order in which they will run, delayed ones by
         due time, all others by when they got there. Of ended ones the last 10,000 are listed, as long as their records
         are kept."""
+        if state not in get_args(State):
+            raise InvalidJob("state", f"one of {', '.join(get_args(State))}")
         key = self.keys.key(f"{state}:{check_queue(queue)}")
-        if not 1 <= limit <= _PAGE:
-            raise InvalidJob("limit", f"a number from 1 to {_PAGE}")
-        if offset < 0:
-            raise InvalidJob("offset", "0 or more")
+        whole("limit", limit, 1, _PAGE)
+        whole("offset", offset, 0, _MOST_LISTED)
         total = await self._plain("ZCARD", key)
         ids = [member.decode() for member in await self._plain("ZRANGE", key, offset, offset + limit - 1)]
         records = await self.inspect(ids)
@@ -110,11 +114,11 @@ class Administration(ABC):
 
     async def pause(self, queue: str, *, leader: Leader = "") -> bool:
         """Start no more jobs of this queue; what runs goes on. Whether that is new."""
-        return bool(await self._run("pause", leader, check_queue(queue), 1) == b"done")
+        return bool(await self._run("pause", check_leader(leader), check_queue(queue), 1) == b"done")
 
     async def unpause(self, queue: str, *, leader: Leader = "") -> bool:
         """Let jobs of this queue start again. Whether that is new."""
-        return bool(await self._run("pause", leader, check_queue(queue), 0) == b"done")
+        return bool(await self._run("pause", check_leader(leader), check_queue(queue), 0) == b"done")
 
     async def paused(self) -> list[str]:
         """Queues that somebody paused, sorted; those that the settings pause are not among them."""
@@ -123,9 +127,8 @@ class Administration(ABC):
     async def limit(self, queue: str, seconds: float, *, key: str = "") -> int:
         """Start nothing of this queue, or of one concurrency key of it, for so long; 0 lifts the limit. Until when it
         holds, in ms of the server's clock: a later end that was asked before stands."""
-        if not 0 <= seconds <= 31_536_000:
-            raise InvalidJob("seconds", "a number from 0 to 31536000")
-        if key:
+        number("seconds", seconds, 0, 31_536_000)
+        if text("key", key):
             check_key("key", key)
         return int(await self._run("limit", check_queue(queue), key, round(seconds * 1000)))
 
@@ -134,11 +137,11 @@ class Administration(ABC):
     ) -> AsyncIterator[int]:
         """Take jobs out of a queue that have not started; they end as cancelled, with the reason Drained. Yields how
         many went with each step, so that a long one can be watched, or left."""
-        wrong = [state for state in states if state not in _NOT_STARTED]
+        wrong = [state for state in texts("states", states) if state not in _NOT_STARTED]
         if wrong or not states:
             raise InvalidJob("states", f"one or more of {', '.join(_NOT_STARTED)}")
         while True:
-            drained, left = await self._run("drain", leader, check_queue(queue), _DRAIN_BATCH, *states)
+            drained, left = await self._run("drain", check_leader(leader), check_queue(queue), _DRAIN_BATCH, *states)
             if drained:
                 yield drained
             if not drained or not left:
@@ -146,7 +149,9 @@ class Administration(ABC):
 
     async def configure(self, settings: Settings, *, leader: Leader = "") -> int:
         """Replace the environment's settings. Their version, which is the old one when nothing has changed."""
-        return int(await self._run("configure", leader, *settings.fields()))
+        return int(
+            await self._run("configure", check_leader(leader), *instance("settings", settings, Settings).fields())
+        )
 
     async def settings(self) -> tuple[int, Settings]:
         """The settings and their version; 0 when nobody ever configured anything."""
@@ -175,8 +180,18 @@ class Administration(ABC):
         (another owner has begun), or sent (leave it). For the others: sent, released, or lost (the key is not, or no
         longer, this owner's)."""
         check_key("key", key)
+        if word not in ("begin", "sent", "release"):
+            raise InvalidJob("word", "begin, sent or release")
+        number("keep_seconds", keep_seconds, 0.001, TEN_YEARS)
         answer: bytes = await self._run("once", key, word, check_id(owner), round(keep_seconds * 1000))
         return answer.decode()
+
+
+def check_leader(leader: Leader) -> Leader:
+    """The token itself. Raises InvalidJob."""
+    if text("leader", leader) and not _LEADER.fullmatch(leader):
+        raise InvalidJob("leader", "what `lead` answered, or nothing")
+    return leader
 
 
 def _pairs(found: Any) -> Sequence[tuple[bytes, bytes]]:

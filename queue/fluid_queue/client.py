@@ -21,20 +21,24 @@ from redis.exceptions import NoScriptError, RedisError
 
 from fluid_queue import limits
 from fluid_queue.addresses import Address, Tls
-from fluid_queue.administration import Administration, Leader
+from fluid_queue.administration import Administration, Leader, check_leader
 from fluid_queue.batches import by_number, by_size
+from fluid_queue.checks import as_json, instance, number, several, text, texts, whole
 from fluid_queue.codec import Codec
 from fluid_queue.connections import Door
 from fluid_queue.endings import Endings
-from fluid_queue.errors import InvalidJob, LayoutMismatch, QueueLimited, QueueUnavailable
+from fluid_queue.errors import TEN_YEARS, InvalidJob, LayoutMismatch, QueueLimited, QueueUnavailable
 from fluid_queue.hints import HintReader
-from fluid_queue.jobs import NewJob, as_json
+from fluid_queue.jobs import NewJob
 from fluid_queue.keys import LAYOUT, KeySpace, check_id, selector
 from fluid_queue.outcomes import WORD, Ending
 from fluid_queue.records import RECORD_FIELDS, Claim, ClaimedJob, Enqueued, JobRecord
 from fluid_queue.scripts import script
 from fluid_queue.translate import is_elsewhere, translate
 from fluid_queue.values import Values
+
+_MOST_SHARDS = 2**31
+_IMAGE = 1024
 
 COMMAND_TIMEOUT = 5.0
 """Seconds after which a command on a dead connection gives up."""
@@ -141,7 +145,7 @@ class Queue(Administration):
 
     async def lead(self, shard: int, identity: str) -> Leader:
         """The token of a new leader; every older one is refused from now on."""
-        epoch = await self._run("lead", shard, identity)
+        epoch = await self._run("lead", whole("shard", shard, 0, _MOST_SHARDS), text("identity", identity))
         return f"{shard}:{epoch.decode()}"
 
     # -- producers and operators
@@ -170,13 +174,14 @@ class Queue(Administration):
 
     async def enqueue(self, jobs: Sequence[NewJob], *, leader: Leader = "") -> list[Enqueued]:
         """Put jobs into their queues, in order; an answer for each. Safe to send again."""
-        for job in jobs:
+        for job in several("jobs", jobs):
+            instance("jobs", job, NewJob)
             if job.indexes is not None and job.indexes.items:
                 await self._lay_down_items(job.id, job.indexes.items)
         answers: list[Enqueued] = []
         for batch in by_size(map(self._arguments, jobs), lambda words: len(words[0]) + len(words[1])):
             arguments = [argument for words in batch for argument in words]
-            codes = await self._run("enqueue", leader, *arguments)
+            codes = await self._run("enqueue", check_leader(leader), *arguments)
             answers += [Enqueued.parse(code.decode()) for code in codes]
         return answers
 
@@ -195,24 +200,24 @@ class Queue(Administration):
 
     async def cancel(self, ids: Sequence[str], *, leader: Leader = "", reason: str = "Cancelled") -> list[str]:
         """End waiting jobs, ask running ones to stop. For each: cancelled, stopping, `finished <state>`, or gone."""
-        if not WORD.fullmatch(reason):
+        if not WORD.fullmatch(text("reason", reason)):
             raise InvalidJob("reason", "one word of letters and digits, such as Cancelled")
-        return await self._coded("cancel", [leader, reason], ids)
+        return await self._coded("cancel", [check_leader(leader), reason], ids)
 
     async def withdraw(self, ids: Sequence[str], *, leader: Leader = "") -> list[str]:
         """Take back jobs that have not been claimed; their records end with the reason WITHDRAWN. For each:
         cancelled, active
         (it runs, and goes on), `finished <state>`, or gone."""
-        return await self._coded("cancel", [leader, WITHDRAWN], ids)
+        return await self._coded("cancel", [check_leader(leader), WITHDRAWN], ids)
 
     async def acknowledge(self, ids: Sequence[str], *, leader: Leader = "") -> list[str]:
         """The outcomes are written down elsewhere; the records may expire. For each: done, unfinished, or gone."""
-        return await self._coded("acknowledge", [leader], ids)
+        return await self._coded("acknowledge", [check_leader(leader)], ids)
 
     async def inspect(self, ids: Sequence[str]) -> list[JobRecord | None]:
         """The records, or what is left of them; None for an id that nobody knows."""
         records: list[JobRecord | None] = []
-        for batch in by_number(ids):
+        for batch in by_number(list(texts("ids", ids))):
             answers = await self._run("inspect", len(RECORD_FIELDS), *RECORD_FIELDS, *batch)
             records += [
                 JobRecord.parse(job_id, answer, self._values) for job_id, answer in zip(batch, answers, strict=True)
@@ -241,7 +246,7 @@ class Queue(Administration):
         Empty: no
         worker of it ever started."""
         async with self._translated():
-            found = await self._redis.hgetall(self.keys.key(f"types:{image}"))
+            found = await self._redis.hgetall(self.keys.key(f"types:{text('image', image, _IMAGE)}"))
         return {_text(name): _json(value) for name, value in found.items()}
 
     # -- workers
@@ -257,8 +262,15 @@ class Queue(Administration):
         queues: Sequence[str] = ("*",),
     ) -> None:
         """Introduce a worker and publish the types of its image, replacing what the image published before."""
-        published = [item for name, value in types.items() for item in (name, orjson.dumps(value))]
-        await self._run("register", worker, selector(queues), image, orjson.dumps(info), *published)
+        text("worker", worker, least=1)
+        text("image", image, _IMAGE, least=1)
+        published = [
+            word
+            for name, value in instance("types", types, Mapping).items()
+            for word in (text("types", name), as_json(f"types.{name}", value, limits.PAYLOAD_BYTES))
+        ]
+        about = as_json("info", instance("info", info, Mapping), limits.ORIGIN_BYTES)
+        await self._run("register", worker, selector(queues), image, about, *published)
 
     async def claim(
         self,
@@ -272,7 +284,14 @@ class Queue(Administration):
     ) -> Claim:
         """Up to `n` jobs (at most MAX_CLAIM) under a lease. With n = 0 nothing is claimed, but what is due moves on.
         `suspects`: how many of them may be one stall away from failing."""
-        arguments = (worker, selector(queues), min(n, MAX_CLAIM), round(lease_seconds * 1000), max_stalled, suspects)
+        arguments = (
+            text("worker", worker),
+            selector(queues),
+            min(whole("n", n, 0, 2**31), MAX_CLAIM),
+            round(number("lease_seconds", lease_seconds, 0, TEN_YEARS) * 1000),
+            whole("max_stalled", max_stalled, 1, 2**31),
+            whole("suspects", suspects, 0, 2**31),
+        )
         now, wait, version, *rows = await _patiently(
             self._run("claim", *arguments, redis=self._unhurried), COMMAND_TIMEOUT
         )
@@ -285,6 +304,9 @@ class Queue(Administration):
     async def finish(self, endings: Sequence[tuple[str, int, Ending]]) -> list[str]:
         """End attempts, given as (id, epoch, ending). For each: done, again (it was done before), stale, or gone."""
         codes: list[str] = []
+        for job_id, _, ending in several("endings", endings):
+            instance("endings", ending, Ending)
+            check_id(job_id)
         for batch in by_size(endings, lambda end: len(end[2].result) + len(end[2].error)):
             lines = "\n".join([ending.line(job_id, epoch) for job_id, epoch, ending in batch])
             values = [value for job_id, _, ending in batch for value in ending.values(job_id, self._values)]
@@ -293,15 +315,20 @@ class Queue(Administration):
 
     async def progress(self, job_id: str, epoch: int, percent: int, message: str = "") -> str:
         """Note how far an attempt is: done, stale, or gone."""
-        text = message[: limits.PROGRESS_MESSAGE_CHARACTERS].encode("utf-8", "replace").decode()
-        value = orjson.dumps({"percent": min(100, max(0, percent)), "message": text})
-        answer: bytes = await self._run("progress", job_id, epoch, self._values.write("progress", job_id, value))
+        said = (
+            instance("message", message, str)[: limits.PROGRESS_MESSAGE_CHARACTERS].encode("utf-8", "replace").decode()
+        )
+        value = orjson.dumps({"percent": min(100, max(0, instance("percent", percent, int))), "message": said})
+        answer: bytes = await self._run(
+            "progress", check_id(job_id), whole("epoch", epoch, 0, 2**53), self._values.write("progress", job_id, value)
+        )
         return answer.decode()
 
     async def log(self, job_id: str, epoch: int, lines: Sequence[str]) -> str:
         """Append lines to the job's log: done, stale, or gone."""
-        kept = (self._values.write_line(job_id, line[: limits.LOG_LINE_CHARACTERS]) for line in lines)
-        answer: bytes = await self._run("log", job_id, epoch, *kept)
+        said = (instance("lines", line, str)[: limits.LOG_LINE_CHARACTERS] for line in several("lines", lines))
+        kept = [self._values.write_line(check_id(job_id), line) for line in said]
+        answer: bytes = await self._run("log", job_id, whole("epoch", epoch, 0, 2**53), *kept)
         return answer.decode()
 
     async def wake(self, queues: Sequence[str]) -> None:
@@ -320,7 +347,7 @@ class Queue(Administration):
 
     async def _coded(self, name: str, arguments: Sequence[Any], ids: Sequence[str]) -> list[str]:
         codes: list[str] = []
-        for batch in by_number(ids):
+        for batch in by_number(list(texts("ids", ids))):
             codes += [code.decode() for code in await self._run(name, *arguments, *batch)]
         return codes
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import orjson
 
 from fluid_queue import limits
+from fluid_queue.checks import as_json, flag, instance, number, text, whole
 from fluid_queue.errors import TEN_YEARS, InvalidJob
 from fluid_queue.keys import check_id, check_key, check_queue
 from fluid_queue.retries import BACKOFF_LIMIT, Backoff
@@ -35,8 +36,7 @@ class Deduplication:
         check_key("deduplication.key", self.key)
         if self.mode not in ("WhileUnfinished", "Throttle", "Replace"):
             raise InvalidJob("deduplication.mode", "WhileUnfinished, Throttle or Replace")
-        if not 0 <= self.ttl_seconds <= TEN_YEARS:
-            raise InvalidJob("deduplication.ttlSeconds", f"a number of seconds from 0 to {TEN_YEARS}")
+        number("deduplication.ttlSeconds", self.ttl_seconds, 0, TEN_YEARS)
         if self.mode == "Throttle" and not _ms(self.ttl_seconds):
             raise InvalidJob("deduplication.ttlSeconds", "Throttle needs to know for how long: a number above 0")
 
@@ -57,12 +57,12 @@ class Indexes:
     items: Sequence[Mapping[str, Any]] = ()
 
     def __post_init__(self) -> None:
-        if not 1 <= self.completions <= MAX_INDEXES:
-            raise InvalidJob("completions", f"a number from 1 to {MAX_INDEXES}")
-        if not 1 <= self.parallelism <= MAX_PARALLELISM:
-            raise InvalidJob("parallelism", f"a number from 1 to {MAX_PARALLELISM}")
-        if self.max_failed is not None and not 0 <= self.max_failed <= MAX_INDEXES:
-            raise InvalidJob("maxFailedIndexes", f"a number from 0 to {MAX_INDEXES}")
+        whole("completions", self.completions, 1, MAX_INDEXES)
+        whole("parallelism", self.parallelism, 1, MAX_PARALLELISM)
+        if self.max_failed is not None:
+            whole("maxFailedIndexes", self.max_failed, 0, MAX_INDEXES)
+        for item in instance("items", self.items, Sequence):
+            instance("items", item, Mapping)
         if self.items and len(self.items) != self.completions:
             raise InvalidJob("items", f"{len(self.items)} items for {self.completions} indexes")
 
@@ -73,6 +73,10 @@ class Parent:
 
     id: str
     epoch: int
+
+    def __post_init__(self) -> None:
+        check_id(self.id)
+        whole("epoch", self.epoch, 0, 2**53)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,23 +121,38 @@ class NewJob:
 
     def __post_init__(self) -> None:
         check_id(self.id)
-        check_queue(self.queue or self.type)
-        if not 1 <= len(self.type) <= 63:
-            raise InvalidJob("type", "1 to 63 characters")
+        if self.indexes and len(self.id) > 256 - len(f".{MAX_INDEXES}"):
+            raise InvalidJob(
+                "id", "the id of a job with indexes leaves room for theirs, which are up to 7 characters longer"
+            )
+        text("type", self.type, 63, least=1)
+        check_queue(self.queue if self.queue != "" else self.type)
         check_priority(self.priority)
-        if self.key:
+        if self.key != "":
             check_key("key", self.key)
-        _check_tags(self.tags)
-        if len(self.hash) > limits.HASH_CHARACTERS:
-            raise InvalidJob("hash", f"at most {limits.HASH_CHARACTERS} characters")
+        if self.tags != {}:
+            _check_tags(self.tags)
+        text("hash", self.hash, limits.HASH_CHARACTERS)
+        for name in ("backoff_limit", "seed_attempt", "seed_failures"):
+            whole(name, getattr(self, name), 0, _MOST_ATTEMPTS)
+        for name in ("delay_seconds", "attempt_deadline_seconds", "active_deadline_seconds", "keep_seconds"):
+            number(name, getattr(self, name), 0, TEN_YEARS)
+        flag("acknowledged", self.acknowledged)
+        flag("replace", self.replace)
+        instance("backoff", self.backoff, Backoff)
+        for name, part in (("payload", self.payload), ("origin", self.origin)):
+            if type(part) is not dict:  # a check against an abstract class takes as long as all the others
+                instance(name, part, Mapping)
+        for name, given, kind in (
+            ("start_after", self.start_after, datetime),
+            ("deduplication", self.deduplication, Deduplication),
+            ("indexes", self.indexes, Indexes),
+            ("parent", self.parent, Parent),
+        ):
+            if given is not None:
+                instance(name, given, kind)
         if self.start_after and self.start_after.tzinfo is None:
             raise InvalidJob("start_after", "a time with a zone, such as 2026-12-01T07:00:00Z")
-        for name in ("backoff_limit", "seed_attempt", "seed_failures"):
-            if getattr(self, name) < 0:
-                raise InvalidJob(name, "0 or more")
-        for name in ("delay_seconds", "attempt_deadline_seconds", "active_deadline_seconds", "keep_seconds"):
-            if not 0 <= getattr(self, name) <= TEN_YEARS:
-                raise InvalidJob(name, f"a number of seconds from 0 to {TEN_YEARS}")
 
     def spec(self) -> bytes:
         """What a worker needs, as JSON; Redis never looks into it."""
@@ -179,33 +198,20 @@ class NewJob:
         return f"{indexes.completions}:{indexes.parallelism}:{-1 if indexes.max_failed is None else indexes.max_failed}"
 
 
+_MOST_ATTEMPTS = 1_000_000
+
+
 def check_priority(priority: int) -> int:
     """The number itself. Raises InvalidJob."""
-    if not -1000 <= priority <= 1000:
-        raise InvalidJob("priority", "a number from -1000 to 1000")
-    return priority
-
-
-def as_json(field: str, value: Mapping[str, Any], limit: int) -> bytes:
-    """A value of at most `limit` bytes as JSON. Raises InvalidJob, naming the field."""
-    try:
-        found = orjson.dumps(value)
-    except (TypeError, ValueError) as error:
-        raise InvalidJob(field, f"not JSON: {error}") from error
-    if len(found) > limit:
-        raise InvalidJob(field, f"{len(found)} bytes of JSON; at most {limit}: pass a reference instead")
-    return found
+    return whole("priority", priority, -1000, 1000)
 
 
 def _check_tags(tags: Mapping[Any, Any]) -> None:
-    """Whoever has no type checker may hand in anything."""
-    if len(tags) > limits.TAGS:
+    if len(instance("tags", tags, Mapping)) > limits.TAGS:
         raise InvalidJob("tags", f"{len(tags)} tags; at most {limits.TAGS}")
     for name, value in tags.items():
-        if not isinstance(name, str) or not 1 <= len(name) <= limits.TAG_NAME_CHARACTERS:
-            raise InvalidJob("tags", f"a name is a text of 1 to {limits.TAG_NAME_CHARACTERS} characters")
-        if not isinstance(value, str) or len(value) > limits.TAG_VALUE_CHARACTERS:
-            raise InvalidJob(f"tags.{name}", f"a text of up to {limits.TAG_VALUE_CHARACTERS} characters")
+        text("tags", name, limits.TAG_NAME_CHARACTERS, least=1)
+        text(f"tags.{name}", value, limits.TAG_VALUE_CHARACTERS)
 
 
 def _ms(seconds: float) -> int:

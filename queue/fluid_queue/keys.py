@@ -4,9 +4,11 @@ the rest from the prefix."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
+from fluid_queue.checks import text, texts
 from fluid_queue.errors import InvalidJob
 
 LAYOUT = "1"
@@ -38,9 +40,9 @@ class KeySpace:
         return self.prefix + name
 
 
-def selector(queues: Iterable[str]) -> str:
+def selector(queues: Collection[str]) -> str:
     """The canonical name of a set of queues: "*", or the names sorted and joined by commas."""
-    wanted = sorted(set(queues))
+    wanted = sorted(set(texts("queues", queues)))
     if not wanted:
         raise InvalidJob("queues", 'name at least one queue, or "*" for all')
     if ANY in wanted:
@@ -52,21 +54,22 @@ def selector(queues: Iterable[str]) -> str:
 
 def check_id(job_id: str) -> str:
     """The id itself. Raises InvalidJob."""
-    if not _ID.fullmatch(job_id):
+    given: Any = job_id
+    if not isinstance(given, str) or not _ID.fullmatch(given):
         raise InvalidJob("id", "1 to 256 letters, digits or any of . _ : / -")
     return job_id
 
 
 def check_key(field: str, key: str) -> str:
     """A concurrency or deduplication key itself. Raises InvalidJob, naming `field`."""
-    if not 1 <= len(key) <= 256 or not key.isprintable():
+    if not text(field, key, least=1).isprintable():
         raise InvalidJob(field, "1 to 256 printable characters")
     return key
 
 
 def check_queue(queue: str) -> str:
     """The name itself. Raises InvalidJob."""
-    if not _QUEUE.fullmatch(queue):
+    if not _QUEUE.fullmatch(text("queue", queue, 1024)):
         raise InvalidJob(
             "queue",
             f"{queue[:80]!r} is no queue name: up to 63 lower-case letters, digits, dots, dashes or underscores",

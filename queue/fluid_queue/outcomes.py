@@ -10,7 +10,9 @@ from typing import Any, Literal
 import orjson
 
 from fluid_queue import limits
+from fluid_queue.checks import instance, number, text, whole
 from fluid_queue.errors import (
+    TEN_YEARS,
     InvalidJob,
     PermanentError,
     Postponed,
@@ -33,6 +35,9 @@ _UNKNOWN_KEY_SECONDS = 30.0
 """Between two tries of a job whose key its worker does not have."""
 
 
+_LONGEST = 2 * TEN_YEARS
+"""Seconds; with its jitter a wait may pass the longest that anybody can ask for."""
+
 _OUTCOMES = ("completed", "failed", "retry", "postponed", "released", "stopped")
 
 
@@ -51,16 +56,21 @@ class Ending:
     def __post_init__(self) -> None:
         if self.outcome not in _OUTCOMES:
             raise InvalidJob("outcome", f"one of {', '.join(_OUTCOMES)}")
-        if self.reason and not self.reason.replace("_", "").replace(",", "").replace(":", "").isalnum():
+        word = text("reason", self.reason, 128)
+        if word and not word.replace("_", "").replace(",", "").replace(":", "").isalnum():
             raise InvalidJob("reason", "one word of letters and digits, such as Cancelled")
         if self.scope not in ("", "queue", "key"):
             raise InvalidJob("scope", "queue, key, or nothing")
+        number("delay_seconds", self.delay_seconds, -_LONGEST, _LONGEST)
+        for name in ("result", "error"):
+            instance(name, getattr(self, name), bytes)
+        if self.error and not _is_object(self.error):
+            raise InvalidJob("error", "a JSON object with type, message and attempt")
 
     def line(self, job_id: str, epoch: int) -> str:
         """The job's line in finish.lua's first argument. Raises InvalidJob for an id or epoch that is none."""
         check_id(job_id)
-        if not 0 <= epoch < 2**53:
-            raise InvalidJob("epoch", "the number that came with the claim")
+        whole("epoch", epoch, 0, 2**53)
         delay = max(0, round(self.delay_seconds * 1000))
         given = f"{1 if self.result else 0} {1 if self.error else 0}"
         return f"{job_id} {epoch} {self.outcome} {self.reason or '-'} {delay} {self.scope or '-'} {given}"
@@ -69,6 +79,14 @@ class Ending:
         """The arguments that the line announces, as `values` stores them."""
         stored = (values.write("result", job_id, self.result), values.write_error(job_id, self.error))
         return [value for value in stored if value]
+
+
+def _is_object(error: bytes) -> bool:
+    """Lua copies it into a line of the attempts as it is."""
+    try:
+        return isinstance(orjson.loads(error), dict)
+    except orjson.JSONDecodeError:
+        return False
 
 
 def succeeded(value: Any) -> Ending:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
+from fluid_queue.checks import number
 from fluid_queue.errors import TEN_YEARS, InvalidJob
 
 BACKOFF_LIMIT = 8
@@ -32,8 +33,7 @@ class Backoff:
             "jitter_percent": (0, 100),
         }
         for field, (low, high) in bounds.items():
-            if not low <= getattr(self, field) <= high:
-                raise InvalidJob(f"backoff.{field}", f"a number from {low} to {high}")
+            number(f"backoff.{field}", getattr(self, field), low, high)
 
     def wait(self, failures: int, spread: float) -> float:
         """Seconds before the retry that follows failure number `failures` (1-based). `spread` in [-1, 1] places it

@@ -10,15 +10,15 @@ from typing import Any, Self
 
 import orjson
 
-from fluid_queue.errors import TEN_YEARS, InvalidJob
+from fluid_queue import limits
+from fluid_queue.checks import as_json, flag, instance, number, text, whole
+from fluid_queue.errors import TEN_YEARS
 from fluid_queue.keys import check_queue
 
 _MOST = 1_000_000
 
 
-def _check(name: str, value: Any, low: float, high: float = _MOST) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise InvalidJob(name, f"a number from {low:g} to {high:g}")
+_OUTBOUND_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class RateLimit:
     per_seconds: float = 1
 
     def __post_init__(self) -> None:
-        _check("rateLimit.max", self.max, 1, 100_000)
-        _check("rateLimit.perSeconds", self.per_seconds, 0.001, 86_400)
+        whole("rateLimit.max", self.max, 1, 100_000)
+        number("rateLimit.perSeconds", self.per_seconds, 0.001, 86_400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ class CreationLimit:
     per_seconds: float = 60
 
     def __post_init__(self) -> None:
-        _check("creationLimit.max", self.max, 1)
-        _check("creationLimit.perSeconds", self.per_seconds, 0.001, 86_400)
+        whole("creationLimit.max", self.max, 1, _MOST)
+        number("creationLimit.perSeconds", self.per_seconds, 0.001, 86_400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,9 @@ class CircuitBreaker:
     probe_seconds: float = 60
 
     def __post_init__(self) -> None:
-        _check("circuitBreaker.failures", self.failures, 1)
-        _check("circuitBreaker.withinSeconds", self.within_seconds, 0.001, TEN_YEARS)
-        _check("circuitBreaker.probeSeconds", self.probe_seconds, 0.001, TEN_YEARS)
+        whole("circuitBreaker.failures", self.failures, 1, _MOST)
+        number("circuitBreaker.withinSeconds", self.within_seconds, 0.001, TEN_YEARS)
+        number("circuitBreaker.probeSeconds", self.probe_seconds, 0.001, TEN_YEARS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +68,7 @@ class Fairness:
     tag: str
 
     def __post_init__(self) -> None:
-        if not self.tag:
-            raise InvalidJob("fairness.tag", "the name of a tag")
+        text("fairness.tag", self.tag, limits.TAG_NAME_CHARACTERS, least=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,11 @@ class QueueSettings:
     def __post_init__(self) -> None:
         for name, value in (("concurrency", self.concurrency), ("concurrencyPerKey", self.concurrency_per_key)):
             if value is not None:
-                _check(name, value, 1)
+                whole(name, value, 1, _MOST)
+        flag("paused", self.paused)
+        for name, kind in _PARTS.items():
+            if (part := getattr(self, name)) is not None:
+                instance(_camel(name), part, kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +105,11 @@ class Settings:
     """For processors: may they touch the outside world? Opaque to the queue."""
 
     def __post_init__(self) -> None:
-        for queue in self.queues:
+        flag("suspend", self.suspend)
+        for queue, wanted in instance("queues", self.queues, Mapping).items():
             check_queue(queue)
+            instance(f"queues.{queue}", wanted, QueueSettings)
+        as_json("outbound", instance("outbound", self.outbound, Mapping), _OUTBOUND_BYTES)
 
     def fields(self) -> list[str | bytes]:
         """As configure.lua's ARGV: field and value, in a fixed order. Unset is absent."""

@@ -165,6 +165,14 @@ async def test_a_success_of_a_job_that_was_running_closes_the_circuit_too(queue)
     assert len(await claim(queue)) >= 6
 
 
+async def test_an_open_circuit_is_forgotten_with_its_settings(queue):
+    await breaker(queue)
+    await fail(queue, 3)
+    await queue.configure(Settings())
+    assert await held_by(queue) == ("", "")
+    assert len(await claim(queue)) >= 7
+
+
 async def test_a_provider_that_comes_back_gets_all_jobs_done_and_none_has_failed(queue):
     """With fewer retries than the outage has failures."""
     await breaker(queue, failures=2, probe=0.1)

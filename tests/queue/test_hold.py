@@ -291,6 +291,7 @@ async def test_a_retried_job_has_neither_tombstone_nor_expiry(queue):
     await queue.acknowledge(["a"])
     await queue.retry(["a"])
     assert await queue._redis.pttl(queue.keys.key("job:a")) == -1
+    assert not await queue._redis.hexists(queue.keys.key("tombstones"), "a")
     (answer,) = await queue.enqueue([job("a")])
     assert (answer.code, answer.state) == ("exists", "waiting")
     assert [page async for page in queue.unacknowledged()] == [["a"]]

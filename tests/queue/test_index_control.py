@@ -163,6 +163,13 @@ async def test_a_drain_leaves_an_index_job_that_runs_alone(queue):
     assert await counts(queue) == ("completed", 30, 0)
 
 
+async def test_another_priority_of_an_index_job_is_that_of_all_its_indexes(queue):
+    await queue.enqueue([job("before")])
+    await enqueue(queue, 6, parallelism=2)
+    assert await queue.reprioritize(["i"], 5) == ["reprioritized"]
+    assert await work_off(queue, 1) == [*(f"i.{n}" for n in range(6)), "before"]
+
+
 # -- children of an index ---------------------------------------------------------------------------------------------
 
 

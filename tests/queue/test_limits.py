@@ -162,6 +162,15 @@ async def test_a_burst_need_not_wait_and_the_claim_says_when_to_come_back(queue)
     assert await states(queue, "j5") == ["waiting"]
 
 
+async def test_a_queue_that_has_used_up_its_rate_says_so(queue):
+    await configure(queue, rate_limit=RateLimit(2, per_seconds=60))
+    await queue.enqueue([job(f"j{n}") for n in range(3)])
+    got = await claim(queue)
+    (found,) = (await queue.stats()).queues
+    first = min(record.claimed_at for record in await queue.inspect([each.id for each in got]))
+    assert (found.held_by, found.held_until) == ("RateLimited", first + 60_000)
+
+
 async def test_a_worker_that_sleeps_at_the_rate_limit_wakes_when_it_is_over(queue):
     await configure(queue, rate_limit=RateLimit(1, per_seconds=0.2))
     async with consuming(queue, lambda _: asyncio.sleep(0)):
@@ -244,6 +253,18 @@ async def test_a_limit_ends_by_itself_and_wakes_who_sleeps(queue):
         await auntil(lambda: all_completed(queue, 2), 4, "both jobs, before the first tick")
     first, second = await queue.inspect(["a", "b"])
     assert min(first.claimed_at - first.created_at, second.claimed_at - second.created_at) > 100
+
+
+async def test_a_limit_that_is_lifted_wakes_who_sleeps(queue):
+    async with consuming(queue, lambda _: asyncio.sleep(0)) as consumer:
+        await queue.limit("q", 3600)
+        await queue.limit("q", 3600, key="k")
+        await queue.enqueue([job("a"), job("b", key="k")])
+        await auntil(lambda: consumer.last_claim, 10)
+        await queue.limit("q", 0)
+        await ended(queue, "a", within=4)
+        await queue.limit("q", 0, key="k")
+        await ended(queue, "b", within=4)
 
 
 async def test_a_limit_needs_a_duration(queue):

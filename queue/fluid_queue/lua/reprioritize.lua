@@ -10,6 +10,17 @@ local leader, priority = ARGV[1], ARGV[2]
 local refused = fenced(leader)
 if refused then return refused end
 
+local function reprioritize(job)
+  local score = exact((1000 - tonumber(priority)) * STEP + (job.seq or 0))
+  redis.call('HSET', job.record, 'priority', priority, 'version', exact(job.version + 1))
+  if job.state == 'waiting' or job.state == 'blocked' then redis.call('ZADD', P .. job.state .. ':' .. job.queue, score, job.id) end
+  if job.state == 'blocked' then
+    redis.call('ZADD', P .. 'blocked:' .. job.queue .. ':' .. redis.call('HGET', job.record, 'blockedBy'), score, job.id)
+  end
+  touch(job.index and job.parent or job.id)
+  changes.queues[job.queue] = true
+end
+
 local codes = {}
 for i = 3, #ARGV do
   local job = load(ARGV[i])
@@ -19,14 +30,11 @@ for i = 3, #ARGV do
   elseif ENDED[job.state] then
     code = 'finished ' .. job.state
   else
-    local score = exact((1000 - tonumber(priority)) * STEP + (job.seq or 0))
-    redis.call('HSET', job.record, 'priority', priority, 'version', exact(job.version + 1))
-    if job.state == 'waiting' or job.state == 'blocked' then redis.call('ZADD', P .. job.state .. ':' .. job.queue, score, job.id) end
-    if job.state == 'blocked' then
-      redis.call('ZADD', P .. 'blocked:' .. job.queue .. ':' .. redis.call('HGET', job.record, 'blockedBy'), score, job.id)
+    reprioritize(job)
+    for _, index in ipairs(job.completions and redis.call('SMEMBERS', P .. 'fed:' .. job.id) or {}) do
+      local one = load(job.id .. '.' .. index)
+      if one then reprioritize(one) end
     end
-    touch(job.id)
-    changes.queues[job.queue] = true
   end
   codes[#codes + 1] = code
 end

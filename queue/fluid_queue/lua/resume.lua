@@ -4,7 +4,7 @@
   RETURNS  a code for each id
   CODES    resumed   unchanged   finished <state>   gone   FENCED (error)
   EVENTS   resumed ids ]]
--- include: base, clock, fenced, load, leave, start, feed, toDelayed, evenAtMaxmemory, publish
+-- include: base, clock, fenced, load, leave, start, feed, toDelayed, evenAtMaxmemory, publish, exact
 local leader = ARGV[1]
 
 evenAtMaxmemory()
@@ -25,6 +25,8 @@ for i = 2, #ARGV do
     redis.call('HDEL', job.record, 'stop')
     if job.completions then
       redis.call('HSET', job.record, 'next', 0)
+      local deadline = tonumber(redis.call('HGET', job.record, 'activeDeadline') or '0')
+      if job.startedAt and deadline > 0 then redis.call('ZADD', P .. 'leases', exact(tonumber(job.startedAt) + deadline), job.id) end
       feed(job, now)
     end
   elseif job.state ~= 'suspended' then

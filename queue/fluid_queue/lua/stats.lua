@@ -21,17 +21,29 @@ local function oldest(queue)
   return found
 end
 
+-- Until when nothing of a queue starts because of a limit: one that somebody asked for, or a rate that is used up.
+local function limited(queue, rate)
+  local till = tonumber(redis.call('ZSCORE', P .. 'limits', 'queue:' .. queue) or '0')
+  if not rate then return till end
+  local window, starts = rate.perSeconds * 1000, P .. 'rate:' .. queue
+  local over = redis.call('ZCOUNT', starts, '(' .. now - window, '+inf') - rate.max
+  if over < 0 then return till end
+  local first = redis.call('ZRANGEBYSCORE', starts, '(' .. now - window, '+inf', 'WITHSCORES', 'LIMIT', over, 1)
+  return math.max(till, tonumber(first[2]) + window)
+end
+
 local answer = {now, redis.call('ZCOUNT', P .. 'workers', now - 60000, '+inf'), redis.call('HGETALL', P .. 'counts')}
 for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do
   local row = {queue}
   for _, state in ipairs({'waiting', 'active', 'delayed', 'blocked', 'suspended', 'waiting-children'}) do
     row[#row + 1] = redis.call('ZCARD', P .. state .. ':' .. queue)
   end
-  local paused = setting(queue).paused or redis.call('SISMEMBER', P .. 'paused', queue) == 1
-  local circuit = redis.call('HMGET', P .. 'circuit:' .. queue, 'until', 'error')
+  local set = setting(queue)
+  local paused = set.paused or redis.call('SISMEMBER', P .. 'paused', queue) == 1
+  local circuit = set.circuitBreaker and redis.call('HMGET', P .. 'circuit:' .. queue, 'until', 'error') or {}
   row[#row + 1] = oldest(queue)
   row[#row + 1] = paused and 1 or 0
-  row[#row + 1] = tonumber(redis.call('ZSCORE', P .. 'limits', 'queue:' .. queue) or '0')
+  row[#row + 1] = limited(queue, set.rateLimit)
   row[#row + 1] = tonumber(circuit[1] or '0')
   row[#row + 1] = circuit[1] and circuit[2] or ''
   answer[#answer + 1] = row

@@ -1,0 +1,71 @@
+"""What has to be reached: goals.yaml, read and judged. Pure but for reading the file."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from benchmarks.queue.errors import GoalError
+from benchmarks.queue.measures import UNITS
+
+_BOUND = re.compile(r"(?P<sign>>=|<=) (?P<limit>\d+(\.\d+)?)(?P<ratio>x?)")
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """`>= 5x`: at least five times the peer. `<= 2`: at most two, in the measure's unit."""
+
+    at_least: bool
+    limit: float
+    ratio: bool
+
+    @classmethod
+    def parse(cls, goal: str, text: object) -> Self:
+        match = _BOUND.fullmatch(str(text))
+        if not match:
+            raise GoalError(goal, f"{text!r} is no bound; write '>= 5x' for a ratio to the peer, or '<= 2' for a value")
+        return cls(match["sign"] == ">=", float(match["limit"]), bool(match["ratio"]))
+
+    def met(self, ours: float, peer_value: float | None) -> bool:
+        value = ours
+        if self.ratio:
+            assert peer_value, "a ratio is judged only where the peer was measured"
+            value = ours / peer_value
+        return value >= self.limit if self.at_least else value <= self.limit
+
+    def __str__(self) -> str:
+        return f"{'>=' if self.at_least else '<='} {self.limit:g}{'x' if self.ratio else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One line of goals.yaml. `peer` None: the bounds are values, not ratios."""
+
+    name: str
+    unit: str
+    peer: str | None
+    must: Bound
+    stretch: Bound | None
+
+    @classmethod
+    def parse(cls, entry: dict[str, Any]) -> Self:
+        name = str(entry.get("name", "an entry without name"))
+        unknown = entry.keys() - {"name", "unit", "peer", "must", "stretch"}
+        if unknown:
+            raise GoalError(name, f"does not know {', '.join(sorted(unknown))}")
+        if UNITS.get(name) != entry.get("unit"):
+            raise GoalError(name, f"there is no measure of this name in {entry.get('unit')}")
+        must = Bound.parse(name, entry.get("must"))
+        stretch = Bound.parse(name, entry["stretch"]) if "stretch" in entry else None
+        if any(bound.ratio != bool(entry.get("peer")) for bound in (must, stretch) if bound):
+            raise GoalError(name, "a ratio needs a peer, and a value has none")
+        return cls(name, UNITS[name], entry.get("peer"), must, stretch)
+
+
+def read(file: Path) -> list[Goal]:
+    """The goals in a file. Raises GoalError, which names the entry."""
+    return [Goal.parse(entry) for entry in yaml.safe_load(file.read_text())]
