@@ -4,8 +4,9 @@
   ARGV     1 worker   2 selector ("*" or "a,b")   3 n   4 lease (ms)   5 stalls that fail a job   6 how many jobs that are one stall from failing may be among them
   RETURNS  {now (ms), ms until something may be due, version of the settings, {id, epoch, attempt, failures, startedAt, deadlineAt, queue, type, origin, spec, tags, stalls, key, index, item}...}
   CODES    none   EVENTS ids that changed ]]
--- include: base, clock, exact, count, touch, measure, load, endJob, block, shut, room, noteStart, queuesOf, takeBack, promoteDue, endLimits, wakeSelector, evenAtMaxmemory, publish, gatesOf, addLater, settle, heard
+-- include: base, clock, exact, count, touch, measure, load, endJob, block, shut, room, noteStart, queuesOf, takeBack, promoteDue, endLimits, wakeSelector, evenAtMaxmemory, publish, gatesOf, addLater, settle, heard, whole
 local worker, selector, n, lease, maxStalled, suspects = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+if not whole(ARGV[3], ARGV[4], ARGV[5], ARGV[6]) then return redis.error_reply('ARGV 3 to 6 are no numbers') end
 local LONGEST_SLEEP = 5000
 local PASSED_OVER = 1000
 local BATCH = 200

@@ -8,9 +8,10 @@
   RETURNS  a code for each job
   CODES    created   replaced   exists <state>   finished <state> <attempt> <startedAt> <finishedAt> <reason> <hash>   duplicate <id of the first>   limited <ms to wait>   stale   FENCED (error)
   EVENTS   created, replaced and duplicate ids, and those that were deduplicated in their favour ]]
--- include: base, clock, exact, fenced, load, leave, start, toDelayed, conclude, endJob, erase, admit, twin, touch, summary, stopIndexes, publish, gatesOf, endChild
+-- include: base, clock, exact, fenced, load, leave, start, toDelayed, conclude, endJob, erase, admit, twin, touch, summary, stopIndexes, publish, gatesOf, endChild, whole
 local leader = ARGV[1]
 local STRIDE = 2
+local WORDS = 19
 
 local refused = fenced(leader)
 if refused then return refused end
@@ -129,8 +130,17 @@ local function put(new, spec, replaced, parent)
   return replaced and 'replaced' or 'created'
 end
 
+local news = {}
 for i = 2, #ARGV, STRIDE do
   local new = cjson.decode(ARGV[i])
+  if type(new) ~= 'table' or #new ~= WORDS or not ARGV[i + 1] or not whole(new[4], new[5], new[6], new[10], new[11], new[12])
+    or not string.find(new[13], '^%d+:%d+$') then
+    return redis.error_reply('ARGV ' .. i .. ' is no job')
+  end
+  news[i] = new
+end
+for i = 2, #ARGV, STRIDE do
+  local new = news[i]
   local parent, holds = parentOf(new[18])
   local code, replaced
   if not holds then

@@ -4,8 +4,9 @@
   RETURNS  a code for each id
   CODES    reprioritized   finished <state>   gone   FENCED (error)
   EVENTS   reprioritized ids ]]
--- include: base, exact, fenced, load, touch, changes, publish
+-- include: base, exact, fenced, load, touch, changes, publish, whole
 local leader, priority = ARGV[1], ARGV[2]
+if not whole(priority) or math.abs(tonumber(priority)) > 1000 then return redis.error_reply('ARGV 2 is no priority') end
 
 local refused = fenced(leader)
 if refused then return refused end

@@ -6,7 +6,9 @@ local function turn(job)
   local fairness = setting(job.queue).fairness
   if not fairness then return seq end
   local tags = job.tags or redis.call('HGET', job.record, 'tags')
-  local lane = tags and cjson.decode(tags)[fairness.tag] or ''
+  local known, found = pcall(cjson.decode, tags)
+  local lane = known and type(found) == 'table' and found[fairness.tag]
+  if type(lane) ~= 'string' then lane = '' end
   local lanes = P .. 'lanes:' .. job.queue .. ':' .. job.priority
   local round = tonumber(redis.call('HGET', P .. 'rounds:' .. job.queue, job.priority))
   if not round then
