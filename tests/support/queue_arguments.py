@@ -26,6 +26,6 @@ def arguments_of(name: str) -> Arguments:
         assert section[1].split() == ["none"], f"the header of {name} numbers no argument"
         return Arguments(0, False)
     numbers = [int(number) for number, _ in numbered]
-    assert numbers == list(range(1, len(numbers) + 1)) or "f" in section[1], f"the header of {name} counts {numbers}"
+    assert numbers == list(range(1, len(numbers) + 1)), f"the header of {name} counts {numbers}"
     repeats = numbered[-1][1] is not None
     return Arguments(len([1 for _, dots in numbered if dots is None]), repeats)

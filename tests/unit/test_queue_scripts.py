@@ -9,6 +9,7 @@ import pytest
 
 from fluid_queue import administration, client, renewal, scripts
 from fluid_queue.errors import ScriptError
+from support.queue_arguments import arguments_of
 
 
 def lua(folder: Path, **files: str) -> Path:
@@ -78,6 +79,16 @@ def test_the_strides_of_the_headers_are_those_of_python():
     line = Ending("completed").line("a", 1)
     assert len(line.split()) == 8
     assert "a line for each job, eight words" in scripts.header("finish").argv
+
+
+@pytest.mark.parametrize("name", scripts.names())
+def test_a_command_reads_just_the_arguments_that_its_header_numbers(name):
+    promised = arguments_of(name)
+    body = (scripts.LUA / f"{name}.lua").read_text().split("]]", 1)[1]
+    read = {int(number) for number in re.findall(r"ARGV\[(\d+)\]", body)}
+    assert set(range(1, promised.fixed + 1)) <= read
+    assert max(read, default=0) <= promised.fixed + promised.repeats
+    assert promised.repeats == bool(re.search(r"#ARGV|unpack\(ARGV|ARGV\[[a-z]", body))
 
 
 @pytest.mark.parametrize("path", sorted(scripts.LUA.rglob("*.lua")), ids=lambda path: path.stem)

@@ -39,7 +39,9 @@ def test_what_ended_while_no_operator_looked_is_written_when_one_does(stage: Sta
     stage._operators[0].process.kill()
     counts = f"{{fluid:{stage.key_prefix}}}:counts"
     until(
-        lambda: stage.redis.cli("HGET", counts, "work:completed:work").strip() == "10", 20, "ten jobs have ended in Redis"
+        lambda: stage.redis.cli("HGET", counts, "work:completed:work").strip() == "10",
+        20,
+        "ten jobs have ended in Redis",
     )
     stage.operator()
     assert stage.all_end(10) == {"Succeeded": 10}
