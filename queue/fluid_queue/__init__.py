@@ -4,12 +4,13 @@ Producers use `Queue.add` or `Queue.enqueue`, or `BlockingQueue` where no event 
 handler to `Consumer`; whoever follows the jobs of others reads `HintReader` and `Queue.inspect`.
 """
 
+from fluid_queue.active import ActiveJob
 from fluid_queue.addresses import Address, Tls
 from fluid_queue.administration import IndexRanges, Leader, Page
 from fluid_queue.blocking import BlockingQueue
 from fluid_queue.client import WITHDRAWN, KeySpaceInfo, Queue
 from fluid_queue.codec import Codec
-from fluid_queue.consumer import ActiveJob, Consumer, Handler, Observer
+from fluid_queue.consumer import Consumer, Handler, Observer
 from fluid_queue.errors import (
     CorruptValue,
     DecryptionFailed,

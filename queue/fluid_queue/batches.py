@@ -10,9 +10,9 @@ from fluid_queue.limits import CALL_BYTES, CALL_ITEMS
 T = TypeVar("T")
 
 
-def by_number(items: Sequence[T]) -> list[Sequence[T]]:
-    """Batches of at most CALL_ITEMS."""
-    return [items[start : start + CALL_ITEMS] for start in range(0, len(items), CALL_ITEMS)]
+def by_number(items: Sequence[T], most: int = CALL_ITEMS) -> list[Sequence[T]]:
+    """Batches of at most `most`."""
+    return [items[start : start + most] for start in range(0, len(items), most)]
 
 
 def by_size(items: Iterable[T], size_of: Callable[[T], int]) -> Iterator[list[T]]:

@@ -52,6 +52,12 @@ WITHDRAWN = "Withdrawn"
 MAX_CLAIM = 1000
 """Jobs that one call claims at most."""
 
+_FEW = 50
+"""Jobs in one call of a command for which a job may stand for thousands: its children or indexes."""
+
+_INDEX_BYTES = limits.CALL_BYTES // 1000
+"""What one index that is fed weighs, as a share of a call."""
+
 T = TypeVar("T")
 
 
@@ -179,8 +185,8 @@ class Queue(Administration):
             if job.indexes is not None and job.indexes.items:
                 await self._lay_down_items(job.id, job.indexes.items)
         answers: list[Enqueued] = []
-        for batch in by_size(map(self._arguments, jobs), lambda words: len(words[0]) + len(words[1])):
-            arguments = [argument for words in batch for argument in words]
+        for batch in by_size(((job, *self._arguments(job)) for job in jobs), _weight):
+            arguments = [argument for _, *words in batch for argument in words]
             codes = await self._run("enqueue", check_leader(leader), *arguments)
             answers += [Enqueued.parse(code.decode()) for code in codes]
         return answers
@@ -191,8 +197,7 @@ class Queue(Administration):
             for index, item in enumerate(items)
         )
         for batch in by_size(stored, lambda pair: len(pair[1])):
-            if await self._run("items", job_id, *(word for pair in batch for word in pair)) == b"exists":
-                return
+            await self._run("items", job_id, *(word for pair in batch for word in pair))
 
     def _arguments(self, job: NewJob) -> tuple[bytes, bytes]:
         header, spec = job.arguments()
@@ -347,7 +352,8 @@ class Queue(Administration):
 
     async def _coded(self, name: str, arguments: Sequence[Any], ids: Sequence[str]) -> list[str]:
         codes: list[str] = []
-        for batch in by_number(list(texts("ids", ids))):
+        most = _FEW if name in ("cancel", "suspend", "resume", "retry") else limits.CALL_ITEMS
+        for batch in by_number(list(texts("ids", ids)), most):
             codes += [code.decode() for code in await self._run(name, *arguments, *batch)]
         return codes
 
@@ -409,3 +415,10 @@ def _json(value: bytes | str) -> Any:
 def _text(value: Any) -> str:
     """A bulk string as text; the client never decodes by itself, because payloads are bytes."""
     return bytes(value).decode()
+
+
+def _weight(entry: tuple[NewJob, bytes, bytes]) -> int:
+    """How much of a call an enqueue takes: its bytes, or the records that it makes Redis write."""
+    job, header, spec = entry
+    fed = min(2 * job.indexes.parallelism, job.indexes.completions) if job.indexes else 0
+    return max(len(header) + len(spec), fed * _INDEX_BYTES)

@@ -73,6 +73,8 @@ class Codec:
         flags, body = stored[2], stored[3:]
         if flags & ~(_COMPRESSED | _ENCRYPTED):
             raise CorruptValue(place, "it was written by a newer version")
+        if not flags:
+            raise CorruptValue(place, "it is marked, and neither compressed nor encrypted")
         if flags & _ENCRYPTED:
             body = self._decrypted(stored, place)
         else:

@@ -18,14 +18,14 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from fluid_queue.active import ActiveJob
 from fluid_queue.client import MAX_STALLED, Queue
-from fluid_queue.errors import LayoutMismatch, QueueError, QueueLimited, StaleAttempt
+from fluid_queue.errors import LayoutMismatch, QueueError
 from fluid_queue.finisher import Finisher
-from fluid_queue.jobs import NewJob, Parent
 from fluid_queue.keys import selector
 from fluid_queue.outcomes import Ending, StopReason, failed, interrupted, succeeded, unreadable
 from fluid_queue.records import Claim, ClaimedJob
@@ -37,116 +37,6 @@ log = logging.getLogger(__name__)
 
 _PAUSE = (0.1, 2.0)
 """First and longest pause between tries while Redis is away."""
-
-_PROGRESS_EVERY = 1.0
-"""Seconds between two notes of progress of one job; the last one before the end always goes out."""
-
-
-class ActiveJob:
-    """A job while it runs; what a handler gets."""
-
-    def __init__(self, claimed: ClaimedJob, queue: Queue, deadline_seconds: float | None) -> None:
-        self.claimed = claimed
-        self.deadline_seconds = deadline_seconds
-        """On the clock of time.monotonic(); None: no deadline."""
-        self.stop_reason: StopReason | None = None
-        """Why the task is being cancelled; set before it is."""
-        self._queue = queue
-        self._next_progress = 0.0
-
-    @property
-    def id(self) -> str:
-        """Stable over all attempts."""
-        return self.claimed.id
-
-    @property
-    def epoch(self) -> int:
-        """The fencing token of this attempt; larger than that of every earlier one."""
-        return self.claimed.epoch
-
-    @property
-    def type(self) -> str:
-        return self.claimed.type
-
-    @property
-    def queue(self) -> str:
-        return self.claimed.queue
-
-    @property
-    def attempt(self) -> int:
-        """1 for the first."""
-        return self.claimed.attempt
-
-    @property
-    def payload(self) -> Mapping[str, Any]:
-        return self.claimed.payload
-
-    @property
-    def tags(self) -> Mapping[str, str]:
-        return self.claimed.tags
-
-    @property
-    def origin(self) -> Mapping[str, Any]:
-        return self.claimed.origin
-
-    @property
-    def index(self) -> int | None:
-        """Of an index job: which one this is."""
-        return self.claimed.index
-
-    async def enqueue(
-        self,
-        type: str,  # noqa: A002 - the field's name in the API
-        payload: Mapping[str, Any] | None = None,
-        *,
-        key: str,
-        detached: bool = False,
-        concurrency_key: str = "",
-        **options: Any,
-    ) -> str:
-        """Enqueue a child, and answer its id, `<id of this job>/<key>`: the same key again is the same child, also in a
-        later attempt, where one that failed runs again. This job has not ended before its children have, unless
-        `detached`. `concurrency_key` is `key` of NewJob, `options` are further
-        fields of it.
-
-        Raises InvalidJob, QueueUnavailable, and StaleAttempt when the lease is lost.
-        """
-        origin = {"kind": "Child", "parent": self.id}
-        child = NewJob(
-            id=f"{self.id}/{key}",
-            type=type,
-            payload=payload or {},
-            origin=origin,
-            parent=None if detached else Parent(self.id, self.epoch),
-            key=concurrency_key,
-            **options,
-        )
-        (answer,) = await self._queue.enqueue([child])
-        if answer.code == "stale":
-            raise StaleAttempt(self.id, self.epoch)
-        if answer.code == "limited":
-            raise QueueLimited(child.queue or child.type, answer.wait_seconds)
-        return child.id
-
-    async def progress(self, percent: int, message: str = "") -> None:
-        """Note how far the attempt is, at most once a second; 100 always goes out. Silent when the lease is lost or
-        Redis away."""
-        now = time.monotonic()
-        if now < self._next_progress and percent < 100:
-            return
-        self._next_progress = now + _PROGRESS_EVERY
-        try:
-            await self._queue.progress(self.id, self.epoch, percent, message)
-        except QueueError as error:
-            log.debug("progress was not noted", extra={"job": self.id, "error": str(error)})
-
-    async def log(self, line: str) -> None:
-        """Append a line to the job's log. Silent when the lease is lost or Redis away."""
-        try:
-            await self._queue.log(self.id, self.epoch, [line])
-        except QueueError as error:
-            log.debug("a log line was not kept", extra={"job": self.id, "error": str(error)})
-
 
 Handler = Callable[[ActiveJob], Awaitable[Any]]
 """Returns a JSON value or None. Raises PermanentError, RetryLater, RateLimited, or anything else for a retry with
@@ -232,7 +122,7 @@ class Consumer:
         self._grace_ends: asyncio.TimerHandle | None = None
         self._waker = Waker(queue.door, queue.keys.key(f"wake:{selector(queues)}"))
         self._renewal: Renewal
-        self._finisher = Finisher(queue, self._outcome_sent)
+        self._finisher = Finisher(queue, self._outcome_sent, lambda: self.running > 0)
         self._suspects: set[str] = set()
         """Jobs here that are one stall from failing, until Redis has their outcome."""
 
@@ -259,7 +149,7 @@ class Consumer:
         """Work until drained. Redis may come and go meanwhile. Raises what broke a part of it, and LayoutMismatch."""
         loop = self._loop = asyncio.get_running_loop()
 
-        def answered(lost: Sequence[Lease], stopping: Sequence[Lease], version: int) -> None:
+        def answered(lost: Sequence[Lease], stopping: Sequence[Lease], version: int | None) -> None:
             loop.call_soon_threadsafe(self._renewal_answered, lost, stopping, version)
 
         self._renewal = Renewal(self._queue.door, self._queue.keys, self._worker, self._lease_seconds, answered)
@@ -436,8 +326,12 @@ class Consumer:
         elif reason == "lost":
             attempt.job.stop_reason = reason
 
-    def _renewal_answered(self, lost: Sequence[Lease], stopping: Sequence[Lease], version: int) -> None:
-        if version != self._settings_version and (self._learning is None or self._learning.done()):
+    def _renewal_answered(self, lost: Sequence[Lease], stopping: Sequence[Lease], version: int | None) -> None:
+        if (
+            version is not None
+            and version != self._settings_version
+            and (self._learning is None or self._learning.done())
+        ):
             self._learning = self._loop.create_task(self._learn_settings(version))
         for job_id, epoch in lost:
             # Its ending may be on its way to Redis: then it is not lost but done.

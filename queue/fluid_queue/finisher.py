@@ -31,9 +31,15 @@ class Finisher:
     """One consumer's endings on their way. `held` are its leases (id -> epoch), from which what is sent is taken
     out; `sent` is told of each."""
 
-    def __init__(self, queue: Queue, sent: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        sent: Callable[[str], None] = lambda _: None,
+        others_run: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.held: dict[str, int] = {}
         self._tell = sent
+        self._others_run = others_run
         self._queue = queue
         self._lines: list[Line] = []
         self._waiting = asyncio.Event()
@@ -58,7 +64,8 @@ class Finisher:
         pause = _PAUSE[0]
         while True:
             await self._waiting.wait()
-            await asyncio.sleep(_LINGER)
+            # With nothing else running there is nothing to wait for.
+            await asyncio.sleep(_LINGER if self._others_run() else 0)
             batch = self._lines[:]
             self._waiting.clear()
             try:

@@ -30,7 +30,7 @@ _PAUSE = 0.5
 Lease = tuple[str, int]
 """A job's id and the epoch under which it is held."""
 
-Answer = Callable[[Sequence[Lease], Sequence[Lease], int], None]
+Answer = Callable[[Sequence[Lease], Sequence[Lease], int | None], None]
 """Called from the thread after each renewal, with the leases that were lost, those whose jobs have to stop, and the
 version of the settings."""
 
@@ -48,7 +48,6 @@ class Renewal(threading.Thread):
         self._lease_seconds = lease_seconds
         self._interval = lease_seconds / 3
         self._answer = answer
-        self._version = b"0"
         self._ending = threading.Event()
         # The socket outwaits the longest BLPOP, yet notices a connection that died without a word.
         timeout = self._interval + 2
@@ -90,13 +89,15 @@ class Renewal(threading.Thread):
         lease = round(self._lease_seconds * 1000)
         lost: list[Lease] = []
         stopping: list[Lease] = []
+        version: int | None = None  # nothing was asked: nothing is known
         for start in range(0, len(ids), _BATCH):
             pairs = [part for job in ids[start : start + _BATCH] for part in (job, held[job])]
-            *answers, self._version = self._run(self._worker, lease, *pairs)
+            *answers, told = self._run(self._worker, lease, *pairs)
+            version = int(told)
             for found, answer in zip((lost, stopping), answers, strict=True):
                 found += [(job.decode(), held[job.decode()]) for job in answer]
         self.renewed_at = began
-        self._answer(lost, stopping, int(self._version))
+        self._answer(lost, stopping, version)
 
     def _run(self, *arguments: str | int) -> tuple[list[bytes], list[bytes], bytes]:
         command = script("renew")

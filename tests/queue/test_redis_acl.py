@@ -88,7 +88,7 @@ async def test_a_worker_and_an_operator_have_all_the_rights_that_they_need(guard
         "SCRIPT FLUSH",
         "SHUTDOWN",
         "MONITOR",
-        "RENAME {own}:meta {own}:other",
+        "RENAME {own}:meta other:meta",
         "HGET {other}:meta incarnation",
         "HSET somewhere a b",
         "EVAL return(redis.call('HGET','{other}:meta','x')) 0",

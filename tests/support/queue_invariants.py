@@ -36,7 +36,7 @@ _NAMES = {
     r"lanes:[^:]+:-?\d+": "zset",
     # of a job, or of a key that somebody chose
     r"(job|children):.+": "hash",
-    r"items:.*": "hash",
+    r"(new-)?items:.*": "hash",
     r"(attempts|log):.+": "list",
     r"fed:.+": "set",
     r"(completed|failed)-indexes:.+": "string",

@@ -4,10 +4,10 @@
   ARGV     1 worker   2 selector ("*" or "a,b")   3 n   4 lease (ms)   5 stalls that fail a job   6 how many jobs that are one stall from failing may be among them
   RETURNS  {now (ms), ms until something may be due, version of the settings, {id, epoch, attempt, failures, startedAt, deadlineAt, queue, type, origin, spec, tags, stalls, key, index, item}...}
   CODES    none   EVENTS ids that changed ]]
--- include: base, clock, exact, count, touch, measure, load, endJob, block, shut, room, noteStart, queuesOf, takeBack, promoteDue, endLimits, wakeSelector, evenAtMaxmemory, publish, gatesOf, addLater, settle, heard, whole
+-- include: base, clock, exact, count, touch, measure, load, endJob, block, unblock, shut, room, noteStart, queuesOf, takeBack, promoteDue, endLimits, wakeSelector, evenAtMaxmemory, publish, gatesOf, addLater, settle, heard, whole
 local worker, selector, n, lease, maxStalled, suspects = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 if not whole(ARGV[3], ARGV[4], ARGV[5], ARGV[6]) then return redis.error_reply('ARGV 3 to 6 are no numbers') end
-local LONGEST_SLEEP = 5000
+local LONGEST_SLEEP = lease > 0 and math.min(5000, lease / 2) or 5000
 local PASSED_OVER = 1000
 local BATCH = 200
 local MOST_BYTES = 8388608 -- of payloads in one answer
@@ -42,7 +42,10 @@ for _, queue in ipairs(queues) do
   local nextDue = promoteDue(queue, now, BATCH)
   lookAgain(nextDue)
   -- A queue without work is not looked at again before it has some: names are free, and there may be thousands.
-  if not nextDue and redis.call('ZCARD', P .. 'waiting:' .. queue) == 0 then redis.call('SREM', P .. 'busy', queue) end
+  if not nextDue and redis.call('ZCARD', P .. 'waiting:' .. queue) == 0 then
+    redis.call('SREM', P .. 'busy', queue)
+    redis.call('ZREM', P .. 'served', queue)
+  end
 end
 
 settle(now)
@@ -87,7 +90,7 @@ local function parentOf(id)
   return parents[id]
 end
 
-local left, passed, served, bytes = wanted, 0, {}, 0
+local left, passed, served, bytes, suspected = wanted, 0, {}, 0, false
 
 local FIELDS = {'attempt', 'failures', 'epoch', 'startedAt', 'attemptDeadline', 'activeDeadline', 'version', 'type', 'origin', 'spec', 'tags', 'stalls',
   'key', 'index', 'parent', 'readyAt', 'priority', 'seq', 'state'}
@@ -112,6 +115,9 @@ local function take(id, queue)
   if gate then
     count(job, 'waiting', -1)
     block(job, gate, (1000 - tonumber(job.priority)) * STEP + job.seq)
+    for _, other in ipairs(job.gates) do
+      if other ~= gate then unblock(queue, other, now) end -- it may have been called forward there, and leaves without a start
+    end
     return false
   end
 
@@ -142,15 +148,16 @@ local function take(id, queue)
     for _, each in ipairs(job.gates) do redis.call('SADD', P .. 'holders:' .. queue .. ':' .. each, id) end
   end
   addLater(P .. 'leases', expiry, id)
-  if tonumber(v[12] or '0') >= maxStalled - 1 then suspects = suspects - 1 end
+  if tonumber(v[12] or '0') >= maxStalled - 1 then suspects, suspected = suspects - 1, true end
   count(job, 'waiting', -1)
   count(job, 'active', 1)
-  bytes = bytes + #v[10]
   touch(index and parent or id)
   measure(job, 'wait', now - tonumber(v[16] or now))
   noteStart(job, now, epoch)
+  local item = index and redis.call('HGET', P .. 'items:' .. parent, index) or ''
+  bytes = bytes + #v[10] + #item
   answer[#answer + 1] = {id, epoch, attempt, v[2], exact(startedAt), exact(deadline), queue, v[8], v[9], v[10], v[11] or '{}', v[12] or '0', v[13] or '',
-    index or '', index and redis.call('HGET', P .. 'items:' .. parent, index) or ''}
+    index or '', item}
   return true
 end
 
@@ -202,7 +209,6 @@ for _, queue in ipairs(open) do
 end
 
 local rest = wanted > 0 and (left <= 0 or passed >= BATCH) and best()
-if rest then wakeSelector(selector) end
 -- A queue that has just been served, or that has begun to wait beside others, counts its second from now.
 if #open > 1 then
   for _, queue in ipairs(open) do redis.call('ZADD', P .. 'served', served[queue] and 'GT' or 'NX', now, queue) end
@@ -214,6 +220,8 @@ end
 publish(now, n > 0 and queues or nil)
 
 local expiring = redis.call('ZRANGE', P .. 'leases', 0, 0, 'WITHSCORES')
-lookAgain(tonumber(expiring[2]))
+if expiring[2] then lookAgain(math.max(tonumber(expiring[2]), grace)) end
+-- Whoever is full does not sleep until something is due: somebody else of its kind has to. The same for suspects beside the one that was taken.
+if rest or (wanted > 0 and left <= 0 and due < now + LONGEST_SLEEP) or (suspected and #aside > 0) then wakeSelector(selector) end
 answer[2] = rest and 0 or math.max(0, due - now)
 return answer

@@ -22,6 +22,26 @@ local same = version > 0 and fields == (#ARGV - 1) / 2
 for i = 2, #ARGV, 2 do same = same and before[ARGV[i]] == ARGV[i + 1] end
 if same then return version end
 
+-- Turns are counted anew where they begin, end, or go by another tag: an old round would put new jobs before all that wait.
+local function tagOf(text)
+  local fairness = text and cjson.decode(text).fairness
+  return fairness and fairness.tag
+end
+local function forgetTurns(field, after)
+  local queue = string.match(field, '^queue:(.+)$')
+  if not queue or tagOf(before[field]) == tagOf(after) then return end
+  for _, priority in ipairs(redis.call('HKEYS', P .. 'rounds:' .. queue)) do redis.call('DEL', P .. 'lanes:' .. queue .. ':' .. priority) end
+  redis.call('DEL', P .. 'rounds:' .. queue)
+end
+local given = {}
+for i = 2, #ARGV, 2 do
+  given[ARGV[i]] = true
+  forgetTurns(ARGV[i], ARGV[i + 1])
+end
+for field in pairs(before) do
+  if not given[field] then forgetTurns(field, nil) end
+end
+
 redis.call('DEL', key)
 redis.call('HSET', key, 'version', version + 1, unpack(ARGV, 2))
 -- A key may have become wider.

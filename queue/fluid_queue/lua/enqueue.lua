@@ -24,6 +24,7 @@ local codes, seen = {}, {}
 local function adopt(parent, id, state)
   if redis.call('HSETNX', P .. 'children:' .. parent.id, id, ENDED[state] and state or '') == 0 then return end
   redis.call('HINCRBY', parent.record, 'children', 1)
+  redis.call('HSET', parent.record, 'linked', 1)
   if ENDED[state] then redis.call('HINCRBY', parent.record, state == 'completed' and 'childrenSucceeded' or 'childrenFailed', 1) end
   touch(parent.id)
 end
@@ -58,14 +59,14 @@ local function present(id, hash, replace, origin, parent)
     return 'finished ' .. ended
   end
   if not job then return nil end
-  if replace == '1' and not job.startedAt and (job.hash ~= hash or redis.call('HGET', job.record, 'origin') ~= origin) then
+  if replace == '1' and not job.index and not job.startedAt and (job.hash ~= hash or redis.call('HGET', job.record, 'origin') ~= origin) then
     if job.completions then stopIndexes(job, 'cancel', now) end
     leave(job, now)
     erase(job)
     return nil, job
   end
   if parent then
-    if not job.parent then redis.call('HSET', job.record, 'parent', parent.id) end
+    if not job.parent then redis.call('HSET', job.record, 'parent', parent.id, 'linked', 1) end
     adopt(parent, id, job.state)
   end
   return 'exists ' .. job.state
@@ -91,10 +92,14 @@ local function put(new, spec, replaced, parent)
   if new[16] ~= '' then redis.call('HSET', job.record, 'key', new[16]) end
   job.parent = parent and parent.id or replaced and replaced.parent
   if job.parent then redis.call('HSET', job.record, 'parent', job.parent) end
+  if new[16] ~= '' or job.parent or completions or mode then redis.call('HSET', job.record, 'linked', 1) end
   if parent then adopt(parent, id, '') end
   if completions then
     redis.call('HSET', job.record, 'completions', completions, 'parallelism', parallelism, 'maxFailedIndexes', allowed)
-    redis.call('PERSIST', P .. 'items:' .. id)
+    if redis.call('EXISTS', P .. 'new-items:' .. id) == 1 then
+      redis.call('RENAME', P .. 'new-items:' .. id, P .. 'items:' .. id)
+      redis.call('PERSIST', P .. 'items:' .. id)
+    end
   end
   if job.ack == '1' then redis.call('ZADD', P .. 'unacknowledged', now, id) end
   if not seen[queue] then redis.call('SADD', P .. 'queues', queue); seen[queue] = true end
@@ -152,6 +157,7 @@ for i = 2, #ARGV, STRIDE do
     local wait = admit(new[2], nowUs)
     if wait then code = 'limited ' .. exact(wait) end
   end
+  if code and new[19] ~= '' then redis.call('DEL', P .. 'new-items:' .. new[1]) end
   codes[#codes + 1] = code or put(new, ARGV[i + 1], replaced, parent)
 end
 

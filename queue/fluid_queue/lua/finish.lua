@@ -7,14 +7,15 @@
   RETURNS  a code for each job
   CODES    done   again   stale   gone
   EVENTS   done ids ]]
--- include: base, clock, exact, load, leave, endJob, enter, toDelayed, release, noteAttempt, measure, setting, circuitSuccess, circuitFailure, limitScope, evenAtMaxmemory, publish, changes, settle
+-- include: base, clock, exact, load, leave, endJob, enter, toDelayed, release, noteAttempt, measure, setting, circuitSuccess, circuitFailure, limitScope, evenAtMaxmemory, publish, changes, settle, loadPlain
 local LINE = '(%S+) (%d+) (%a+) (%S+) (%d+) (%S+) ([01]) ([01])'
 
-evenAtMaxmemory()
+local full = evenAtMaxmemory()
 local now = math.floor(clock() / 1000)
 local codes = {}
 
 local function complete(job, reason, result)
+  if full and result ~= '' then result = '' end -- every job would leave one behind, and Redis has no room
   local fields = result ~= '' and {'result', result} or {}
   if setting(job.queue).circuitBreaker then circuitSuccess(job.queue) end
   if not job.children then
@@ -77,7 +78,7 @@ end
 
 for id, epoch, outcome, reason, delayed, scope, hasResult, hasError in string.gmatch(ARGV[1], LINE) do
   local ms, result, error = tonumber(delayed), valueIf(hasResult), valueIf(hasError)
-  local job = load(id)
+  local job = outcome == 'completed' and loadPlain(id) or load(id)
   local code = 'done'
   if not job then
     code = 'gone'

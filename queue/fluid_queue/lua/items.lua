@@ -2,12 +2,11 @@
   KEYS     1 prefix of the key space
   ARGV     1 id of the job to come   2.. index and its item (bytes)
   RETURNS  a code
-  CODES    done   exists
+  CODES    done
   EVENTS   none ]]
 -- include: base
 local id = ARGV[1]
 
-if redis.call('EXISTS', P .. 'job:' .. id) == 1 then return 'exists' end
-redis.call('HSET', P .. 'items:' .. id, unpack(ARGV, 2))
-redis.call('PEXPIRE', P .. 'items:' .. id, 3600000)
+redis.call('HSET', P .. 'new-items:' .. id, unpack(ARGV, 2))
+redis.call('PEXPIRE', P .. 'new-items:' .. id, 3600000)
 return 'done'

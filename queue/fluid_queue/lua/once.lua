@@ -6,7 +6,8 @@
   EVENTS   none ]]
 -- begun: nobody did it. again: the same owner had begun, and nobody knows how that went. sending: another owner has begun.
 -- sent: it is done. released, lost: the answer to `release`, or to a word of somebody who is not the owner.
--- include: base
+-- include: base, evenAtMaxmemory
+evenAtMaxmemory()
 local key, word, owner, ttl = P .. 'once:' .. ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
 local state, holder = string.match(redis.call('GET', key) or '', '^(%a+) (.+)$')

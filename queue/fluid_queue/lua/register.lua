@@ -16,5 +16,5 @@ redis.call('PEXPIRE', key, 86400000)
 redis.call('DEL', P .. 'types:' .. image)
 if #ARGV > 4 then redis.call('HSET', P .. 'types:' .. image, unpack(ARGV, 5)) end
 -- Hints without ids tell readers that types may have come.
-redis.call('XADD', P .. 'events', 'MAXLEN', '~', 10000, '*', 'ids', '')
+redis.call('XADD', P .. 'events', 'MAXLEN', '~', 5000, '*', 'ids', '')
 return now

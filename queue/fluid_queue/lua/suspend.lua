@@ -20,7 +20,7 @@ for i = 2, #ARGV do
     code = 'gone'
   elseif ENDED[job.state] then
     code = 'finished ' .. job.state
-  elseif job.stop == 'cancel' then
+  elseif job.stop and job.stop ~= 'suspend' then
     code = 'stopping'
   elseif job.state == 'waiting-children' and not job.completions then
     code = 'unchanged'

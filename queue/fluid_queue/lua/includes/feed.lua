@@ -18,7 +18,7 @@ local function feed(parent, now)
       local job = {id = id, record = P .. 'job:' .. id, queue = parent.queue, type = parent.type, priority = parent.priority, version = 0,
         parent = parent.id, index = exact(index), tags = v[5] or '{}', gates = gatesOf(v[4], parent.id)}
       toWaiting(job, now, nil, 'queue', parent.queue, 'type', parent.type, 'priority', parent.priority, 'key', v[4] or '',
-        'tags', v[5] or '{}', 'parent', parent.id, 'index', exact(index), 'attemptDeadline', v[3], 'activeDeadline', '0', 'attempt', '0', 'failures', '0')
+        'tags', v[5] or '{}', 'parent', parent.id, 'index', exact(index), 'linked', 1, 'attemptDeadline', v[3], 'activeDeadline', '0', 'attempt', '0', 'failures', '0')
     end
   end
   redis.call('HSET', parent.record, 'next', exact(nextOne))
