@@ -17,7 +17,7 @@ local nowUs = clock()
 local now = math.floor(nowUs / 1000)
 local answer = {now, 0, '0'}
 local parents, aside = {}, {}
-local expiry = exact(now + lease)
+local expiry = now + lease
 
 if worker ~= '' then
   redis.call('ZADD', P .. 'workers', now, worker)
@@ -138,9 +138,9 @@ local function take(id, queue)
   if last > 0 and (deadline == 0 or last < deadline) then deadline = last end
 
   local epoch = exact(math.max(tonumber(v[3] or '0') + 1, nowUs))
-  local attempt = exact(tonumber(v[1]) + 1)
-  redis.call('HSET', record, 'state', 'active', 'epoch', epoch, 'attempt', attempt, 'worker', worker, 'startedAt', exact(startedAt),
-    'claimedAt', now, 'deadlineAt', exact(deadline), 'version', exact(job.version + 1))
+  local attempt = tonumber(v[1]) + 1
+  redis.call('HSET', record, 'state', 'active', 'epoch', epoch, 'attempt', attempt, 'worker', worker, 'startedAt', startedAt,
+    'claimedAt', now, 'deadlineAt', deadline, 'version', job.version + 1)
   if #job.gates == 0 then
     addLater(P .. 'active:' .. queue, now, id)
   else
@@ -156,7 +156,7 @@ local function take(id, queue)
   noteStart(job, now, epoch)
   local item = index and redis.call('HGET', P .. 'items:' .. parent, index) or ''
   bytes = bytes + #v[10] + #item
-  answer[#answer + 1] = {id, epoch, attempt, v[2], exact(startedAt), exact(deadline), queue, v[8], v[9], v[10], v[11] or '{}', v[12] or '0', v[13] or '',
+  answer[#answer + 1] = {id, epoch, attempt, v[2], startedAt, deadline, queue, v[8], v[9], v[10], v[11] or '{}', v[12] or '0', v[13] or '',
     index or '', item}
   return true
 end

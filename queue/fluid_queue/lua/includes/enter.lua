@@ -4,7 +4,7 @@
 local function enter(job, state, score, ...)
   redis.call('ZADD', P .. state .. ':' .. job.queue, exact(score), job.id)
   job.state, job.version = state, job.version + 1
-  redis.call('HSET', job.record, 'state', state, 'version', exact(job.version), ...)
+  redis.call('HSET', job.record, 'state', state, 'version', job.version, ...)
   count(job, state, 1)
   touch(job.index and job.parent or job.id)
 end
