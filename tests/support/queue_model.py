@@ -205,6 +205,7 @@ class Model(Moves):
             self.end(job, sum_of((job.children or {}).values()))
         else:
             job.state, job.expired = "waiting-children", False
+            job.stop = "" if job.stop == "suspend" else job.stop
 
     def _give_back(self, job: Job) -> None:
         if job.index is not None and job.stop:
@@ -227,9 +228,10 @@ class Model(Moves):
         job.failures += ending.outcome == "retry" and not cut
         job.expired = False
         if job.stop == "suspend":
-            job.state, job.stop, job.started, job.later, job.overdue = "suspended", "", False, True, False
+            job.state, job.stop, job.started, job.overdue = "suspended", "", False, False
         else:
-            job.state, job.later, job.due = "delayed", True, not ending.delay_seconds and not cut
+            job.state = "delayed"
+        job.later, job.due = True, not ending.delay_seconds and not cut
 
     def _note_failure(self, queue: str, kind: str) -> bool:
         """Whether the circuit was open for errors of this kind."""
@@ -286,7 +288,7 @@ class Model(Moves):
         job = self.jobs.get(job_id)
         if job is None or job.ended:
             return f"finished {job.state}" if job else "gone"
-        if job.stop == "cancel":
+        if job.stop and job.stop != "suspend":
             return "stopping"
         if job.state == "waiting-children" and not job.completions:
             return "unchanged"

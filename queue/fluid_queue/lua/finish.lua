@@ -30,6 +30,7 @@ local function complete(job, reason, result)
   end
   leave(job, now)
   redis.call('HDEL', job.record, 'deadlineAt')
+  if job.stop == 'suspend' then redis.call('HDEL', job.record, 'stop') end -- its own work is done
   enter(job, 'waiting-children', now, unpack(fields))
   local deadline = tonumber(v[4] or '0')
   if deadline > 0 then
