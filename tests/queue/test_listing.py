@@ -298,3 +298,14 @@ async def test_every_end_is_one_of_the_states_that_end(queue):
     async with consuming(queue, lambda _: asyncio.sleep(0)):
         await queue.enqueue([job("a")])
         assert (await ended(queue, "a")).state in ENDED
+
+
+async def test_the_age_of_the_oldest_waiting_job_is_told_by_type(queue):
+    await queue.enqueue([job("a", type="slow"), *(job(f"b{n}", type="quick", priority=n) for n in range(3))])
+    await queue._redis.hset(queue.keys.key("job:a"), "readyAt", 1)
+    (stats,) = (await queue.stats()).queues
+    assert stats.types["slow"].oldest_seconds == stats.oldest_seconds > 1000
+    assert 0 <= stats.types["quick"].oldest_seconds < 60
+    await end(queue, await claim(queue, 10))
+    (stats,) = (await queue.stats()).queues
+    assert (stats.oldest_seconds, stats.types["slow"].oldest_seconds) == (0, 0)

@@ -2,23 +2,28 @@
   KEYS     1 prefix of the key space
   ARGV     none
   RETURNS  {now (ms), workers seen in the last minute, {field and value of `counts`...}, {queue, waiting, active, delayed, blocked, suspended,
-           waiting for children, oldest waiting job is ready since (ms, 0 = none), paused (0 or 1), limited until (ms), circuit open until (ms), its error type}...}
+           waiting for children, {type and since when its oldest waiting job is ready (ms)...}, paused (0 or 1), limited until (ms), circuit open until (ms), its error type}...}
   CODES    none   EVENTS none ]]
 -- include: base, clock, exact, setting
-local LEVELS = 20
+local LEVELS, LOOKED_AT = 20, 50
 local now = math.floor(clock() / 1000)
 
--- The oldest of those that stand first at their priority; with more than LEVELS priorities in use, of the best ones.
+-- Since when the oldest waiting job of each type is ready: of the first LOOKED_AT at each of the LEVELS best priorities, so that a long
+-- queue costs no more than a short one.
 local function oldest(queue)
-  local waiting, from, found = P .. 'waiting:' .. queue, '-inf', 0
+  local waiting, from, since = P .. 'waiting:' .. queue, '-inf', {}
   for _ = 1, LEVELS do
     local head = redis.call('ZRANGEBYSCORE', waiting, from, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
     if not head[2] then break end
-    local since = tonumber(redis.call('HGET', P .. 'job:' .. head[1], 'readyAt') or '0')
-    if since > 0 and (found == 0 or since < found) then found = since end
-    from = exact((math.floor(tonumber(head[2]) / STEP) + 1) * STEP)
+    local behind = exact((math.floor(tonumber(head[2]) / STEP) + 1) * STEP)
+    for _, id in ipairs(redis.call('ZRANGEBYSCORE', waiting, from, '(' .. behind, 'LIMIT', 0, LOOKED_AT)) do
+      local job = redis.call('HMGET', P .. 'job:' .. id, 'type', 'readyAt')
+      local ready = tonumber(job[2] or '0')
+      if job[1] and ready > 0 and ready < (since[job[1]] or math.huge) then since[job[1]] = ready end
+    end
+    from = behind
   end
-  return found
+  return since
 end
 
 -- Until when nothing of a queue starts because of a limit: one that somebody asked for, or a rate that is used up.
@@ -41,7 +46,12 @@ for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do
   local set = setting(queue)
   local paused = set.paused or redis.call('SISMEMBER', P .. 'paused', queue) == 1
   local circuit = set.circuitBreaker and redis.call('HMGET', P .. 'circuit:' .. queue, 'until', 'error') or {}
-  row[#row + 1] = oldest(queue)
+  local ages = {}
+  for kind, since in pairs(oldest(queue)) do
+    ages[#ages + 1] = kind
+    ages[#ages + 1] = since
+  end
+  row[#row + 1] = ages
   row[#row + 1] = paused and 1 or 0
   row[#row + 1] = limited(queue, set.rateLimit)
   row[#row + 1] = tonumber(circuit[1] or '0')
