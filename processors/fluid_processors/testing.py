@@ -26,7 +26,7 @@ from fluid_queue import NewJob
 
 @dataclass(frozen=True, slots=True)
 class EnqueuedChild:
-    """A child that a processor has enqueued; `options` are fields of NewJob."""
+    """A child that a processor has enqueued; `options` are fields of NewJob, and `concurrency_key`."""
 
     type: str
     payload: Mapping[str, Any]
@@ -70,10 +70,13 @@ class LocalJob:
         *,
         key: str,
         detached: bool = False,
+        concurrency_key: str = "",
         **options: Any,
     ) -> str:
         """Keeps the child, once for each key. Raises InvalidJob as a queue would."""
-        child = NewJob(id=f"{self.id}/{key}", type=type, payload=payload or {}, **options)
+        child = NewJob(id=f"{self.id}/{key}", type=type, payload=payload or {}, key=concurrency_key, **options)
+        if concurrency_key:
+            options["concurrency_key"] = concurrency_key
         if key not in (each.key for each in self.enqueued):
             self.enqueued.append(EnqueuedChild(type, child.payload, key, detached, options))
         return child.id

@@ -48,7 +48,7 @@ class Outcome:
     def parse(cls, line: str) -> Self:
         """Read `<state> <attempt> <startedAt> <finishedAt> <reason> <hash>`."""
         state, attempt, started, finished, reason, digest = line.split(" ", 5)
-        return cls(state, int(attempt), int(started), int(finished), reason, digest)  # type: ignore[arg-type]  # Redis holds what endJob.lua wrote
+        return cls(state, int(attempt), int(started), int(finished), reason, digest)  # type: ignore[arg-type]  # Redis holds what conclude.lua wrote
 
 
 @dataclass(frozen=True, slots=True)

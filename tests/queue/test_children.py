@@ -259,3 +259,11 @@ async def test_a_child_of_which_only_a_tombstone_is_left_counts(queue):
 
 async def tombstone(queue: Queue, name: str) -> bool:
     return (await record(queue, name)).tombstone
+
+
+async def test_children_of_one_concurrency_key_run_one_after_the_other(queue):
+    parent = await running(queue)
+    await child(parent, "a", concurrency_key="k")
+    await child(parent, "b", concurrency_key="k")
+    assert await names(queue) == ["p/a"]
+    assert await states(queue, "p/b") == ["blocked"]

@@ -217,6 +217,15 @@ async def test_waiting_for_the_stop_on_the_loop_ends_with_it():
     await context_stop[0]
 
 
+async def test_a_child_is_kept_with_its_concurrency_key():
+    @processor("probe", payload=Anything)
+    async def probe(ctx: Context, payload: Anything) -> str:
+        return await ctx.enqueue("other", key="one", concurrency_key="k")
+
+    (child,) = (await run_processor(probe, {})).enqueued
+    assert (child.key, child.options) == ("one", {"concurrency_key": "k"})
+
+
 def test_redirect_needs_an_address():
     with pytest.raises(ValueError, match="redirect_to"):
         Outbound(OutboundMode.REDIRECT)

@@ -4,7 +4,7 @@
   ARGV     1 worker   2 selector ("*" or "a,b")   3 n   4 lease (ms)   5 stalls that fail a job   6 how many jobs that are one stall from failing may be among them
   RETURNS  {now (ms), ms until something may be due, version of the settings, {id, epoch, attempt, failures, startedAt, deadlineAt, queue, type, origin, spec, tags, stalls, key, index, item}...}
   CODES    none   EVENTS ids that changed ]]
--- include: base, clock, exact, count, touch, measure, load, endJob, block, unblock, shut, room, noteStart, queuesOf, takeBack, promoteDue, endLimits, wakeSelector, evenAtMaxmemory, publish, gatesOf, addLater, settle, heard, whole
+-- include: base, clock, exact, count, touch, measure, load, endJob, block, unblock, shut, room, noteStart, queuesOf, takeBack, promoteDue, endLimits, wakeSelector, evenAtMaxmemory, publish, gatesOf, addLater, settle, heard, whole, placeOf
 local worker, selector, n, lease, maxStalled, suspects = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 if not whole(ARGV[3], ARGV[4], ARGV[5], ARGV[6]) then return redis.error_reply('ARGV 3 to 6 are no numbers') end
 local LONGEST_SLEEP = lease > 0 and math.min(5000, lease / 2) or 5000
@@ -114,7 +114,7 @@ local function take(id, queue)
   local gate = #job.gates > 0 and shut(job, now)
   if gate then
     count(job, 'waiting', -1)
-    block(job, gate, (1000 - tonumber(job.priority)) * STEP + job.seq)
+    block(job, gate, placeOf(job.priority, job.seq))
     for _, other in ipairs(job.gates) do
       if other ~= gate then unblock(queue, other, now) end -- it may have been called forward there, and leaves without a start
     end
@@ -170,7 +170,7 @@ local function takeFrom(queue, level, most)
     if bytes > MOST_BYTES then
       for rest = k, #ids do
         local v = redis.call('HMGET', P .. 'job:' .. ids[rest], 'priority', 'seq')
-        if v[1] then redis.call('ZADD', waiting, exact((1000 - tonumber(v[1])) * STEP + tonumber(v[2])), ids[rest]) end
+        if v[1] then redis.call('ZADD', waiting, exact(placeOf(v[1], tonumber(v[2]))), ids[rest]) end
       end
       left = 0
       break
@@ -214,7 +214,7 @@ if #open > 1 then
   for _, queue in ipairs(open) do redis.call('ZADD', P .. 'served', served[queue] and 'GT' or 'NX', now, queue) end
 end
 for _, job in ipairs(aside) do
-  redis.call('ZADD', P .. 'waiting:' .. job.queue, exact((1000 - tonumber(job.priority)) * STEP + job.seq), job.id)
+  redis.call('ZADD', P .. 'waiting:' .. job.queue, exact(placeOf(job.priority, job.seq)), job.id)
 end
 -- The claimer has just looked at its own queues; a sweep (n = 0) has not served them.
 publish(now, n > 0 and queues or nil)

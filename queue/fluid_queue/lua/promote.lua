@@ -4,7 +4,7 @@
   RETURNS  a code for each id
   CODES    promoted   unchanged   gone   FENCED (error)
   EVENTS   promoted ids ]]
--- include: clock, fenced, load, leave, start, evenAtMaxmemory, publish
+-- include: clock, fenced, leave, start, evenAtMaxmemory, publish, answerEach
 local leader = ARGV[1]
 
 evenAtMaxmemory()
@@ -12,20 +12,12 @@ local refused = fenced(leader)
 if refused then return refused end
 
 local now = math.floor(clock() / 1000)
-local codes = {}
-for i = 2, #ARGV do
-  local job = load(ARGV[i])
-  local code = 'promoted'
-  if not job then
-    code = 'gone'
-  elseif job.state ~= 'delayed' then
-    code = 'unchanged'
-  else
-    leave(job, now)
-    start(job, now)
-  end
-  codes[#codes + 1] = code
-end
+local codes = answerEach({unpack(ARGV, 2)}, function(job)
+  if job.state ~= 'delayed' then return 'unchanged' end
+  leave(job, now)
+  start(job, now)
+  return 'promoted'
+end)
 
 publish(now)
 return codes

@@ -4,7 +4,7 @@
   RETURNS  a code for each id
   CODES    reprioritized   finished <state>   gone   FENCED (error)
   EVENTS   reprioritized ids ]]
--- include: base, exact, fenced, load, touch, changes, publish, whole
+-- include: base, exact, fenced, load, touch, changes, publish, whole, answerEach, placeOf
 local leader, priority = ARGV[1], ARGV[2]
 if not whole(priority) or math.abs(tonumber(priority)) > 1000 then return redis.error_reply('ARGV 2 is no priority') end
 
@@ -12,7 +12,7 @@ local refused = fenced(leader)
 if refused then return refused end
 
 local function reprioritize(job)
-  local score = exact((1000 - tonumber(priority)) * STEP + (job.seq or 0))
+  local score = exact(placeOf(priority, job.seq or 0))
   redis.call('HSET', job.record, 'priority', priority, 'version', exact(job.version + 1))
   if job.state == 'waiting' or job.state == 'blocked' then redis.call('ZADD', P .. job.state .. ':' .. job.queue, score, job.id) end
   if job.state == 'blocked' then
@@ -22,23 +22,15 @@ local function reprioritize(job)
   changes.queues[job.queue] = true
 end
 
-local codes = {}
-for i = 3, #ARGV do
-  local job = load(ARGV[i])
-  local code = 'reprioritized'
-  if not job then
-    code = 'gone'
-  elseif ENDED[job.state] then
-    code = 'finished ' .. job.state
-  else
-    reprioritize(job)
-    for _, index in ipairs(job.completions and redis.call('SMEMBERS', P .. 'fed:' .. job.id) or {}) do
-      local one = load(job.id .. '.' .. index)
-      if one then reprioritize(one) end
-    end
+local codes = answerEach({unpack(ARGV, 3)}, function(job)
+  if ENDED[job.state] then return 'finished ' .. job.state end
+  reprioritize(job)
+  for _, index in ipairs(job.completions and redis.call('SMEMBERS', P .. 'fed:' .. job.id) or {}) do
+    local one = load(job.id .. '.' .. index)
+    if one then reprioritize(one) end
   end
-  codes[#codes + 1] = code
-end
+  return 'reprioritized'
+end)
 
 publish(0)
 return codes

@@ -4,7 +4,7 @@
   RETURNS  a code for each id
   CODES    resumed   unchanged   finished <state>   gone   FENCED (error)
   EVENTS   resumed ids ]]
--- include: base, clock, fenced, load, leave, start, feed, toDelayed, evenAtMaxmemory, publish, exact
+-- include: base, clock, fenced, leave, start, feed, toDelayed, evenAtMaxmemory, publish, exact, answerEach
 local leader = ARGV[1]
 
 evenAtMaxmemory()
@@ -12,15 +12,9 @@ local refused = fenced(leader)
 if refused then return refused end
 
 local now = math.floor(clock() / 1000)
-local codes = {}
-for i = 2, #ARGV do
-  local job = load(ARGV[i])
-  local code = 'resumed'
-  if not job then
-    code = 'gone'
-  elseif ENDED[job.state] then
-    code = 'finished ' .. job.state
-  elseif job.stop == 'suspend' then
+local codes = answerEach({unpack(ARGV, 2)}, function(job)
+  if ENDED[job.state] then return 'finished ' .. job.state end
+  if job.stop == 'suspend' then
     -- The worker hands the attempt back, and finds nobody who wants it held.
     redis.call('HDEL', job.record, 'stop')
     if job.completions then
@@ -29,15 +23,14 @@ for i = 2, #ARGV do
       if job.startedAt and deadline > 0 then redis.call('ZADD', P .. 'leases', exact(tonumber(job.startedAt) + deadline), job.id) end
       feed(job, now)
     end
-  elseif job.state ~= 'suspended' then
-    code = 'unchanged'
-  else
-    leave(job, now)
-    local due = tonumber(job.dueAt or '0')
-    if due > now then toDelayed(job, due) else start(job, now, job.seq ~= 0 and job.seq or nil) end
+    return 'resumed'
   end
-  codes[#codes + 1] = code
-end
+  if job.state ~= 'suspended' then return 'unchanged' end
+  leave(job, now)
+  local due = tonumber(job.dueAt or '0')
+  if due > now then toDelayed(job, due) else start(job, now, job.seq ~= 0 and job.seq or nil) end
+  return 'resumed'
+end)
 
 publish(now)
 return codes

@@ -4,7 +4,7 @@
   RETURNS  a code for each id
   CODES    suspended   stopping   unchanged (it waits for its children)   finished <state>   gone   FENCED (error)
   EVENTS   suspended ids ]]
--- include: base, clock, fenced, load, leave, enter, askToStop, stopIndexes, endJob, evenAtMaxmemory, publish
+-- include: base, clock, fenced, leave, enter, askToStop, stopIndexes, endJob, evenAtMaxmemory, publish, answerEach
 local leader = ARGV[1]
 
 evenAtMaxmemory()
@@ -12,29 +12,23 @@ local refused = fenced(leader)
 if refused then return refused end
 
 local now = math.floor(clock() / 1000)
-local codes = {}
-for i = 2, #ARGV do
-  local job = load(ARGV[i])
-  local code = 'suspended'
-  if not job then
-    code = 'gone'
-  elseif ENDED[job.state] then
-    code = 'finished ' .. job.state
-  elseif job.stop and job.stop ~= 'suspend' then
-    code = 'stopping'
-  elseif job.state == 'waiting-children' and not job.completions then
-    code = 'unchanged'
-  elseif job.state == 'active' then
+local codes = answerEach({unpack(ARGV, 2)}, function(job)
+  if ENDED[job.state] then return 'finished ' .. job.state end
+  if job.stop and job.stop ~= 'suspend' then return 'stopping' end
+  if job.state == 'waiting-children' and not job.completions then return 'unchanged' end
+  if job.state == 'active' then
     askToStop(job, 'suspend')
-    code = 'stopping'
-  elseif job.state == 'waiting-children' then
-    if stopIndexes(job, 'suspend', now) > 0 then code = 'stopping' else endJob(job, now, 'suspended', '', {}) end
+    return 'stopping'
+  end
+  if job.state == 'waiting-children' then
+    if stopIndexes(job, 'suspend', now) > 0 then return 'stopping' end
+    endJob(job, now, 'suspended', '', {})
   elseif job.state ~= 'suspended' then
     leave(job, now)
     enter(job, 'suspended', now)
   end
-  codes[#codes + 1] = code
-end
+  return 'suspended'
+end)
 
 publish(now)
 return codes

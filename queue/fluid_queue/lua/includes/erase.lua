@@ -1,4 +1,4 @@
--- include: base
+-- include: base, unbury
 -- erase: nothing is left of a job that has left its state, its tombstone included.
 local function erase(job)
   local id = job.id
@@ -6,6 +6,5 @@ local function erase(job)
     P .. 'completed-indexes:' .. id, P .. 'failed-indexes:' .. id)
   redis.call('ZREM', P .. 'unacknowledged', id)
   if job.dedup and redis.call('GET', P .. 'deduplication:' .. job.dedup) == id then redis.call('DEL', P .. 'deduplication:' .. job.dedup) end
-  redis.call('HDEL', P .. 'tombstones', id)
-  redis.call('ZREM', P .. 'tombstones:expiry', id)
+  unbury(id)
 end

@@ -1,4 +1,4 @@
--- include: base, setting, exact
+-- include: base, setting, exact, placeOf
 -- turn: the place of a job among those of its priority. Order of arrival, or with `fairness: {tag}` round robin over the tag's values:
 -- each value's next job stands one round after its last, but never before the round that is being served (start-time fair queueing).
 local function turn(job)
@@ -13,7 +13,7 @@ local function turn(job)
   local round = tonumber(redis.call('HGET', P .. 'rounds:' .. job.queue, job.priority))
   if not round then
     -- Jobs from before the queue was fair stand in order of arrival: begin with the first of them.
-    local low = (1000 - tonumber(job.priority)) * STEP
+    local low = placeOf(job.priority, 0)
     local head = redis.call('ZRANGEBYSCORE', P .. 'waiting:' .. job.queue, exact(low), '(' .. exact(low + STEP), 'WITHSCORES', 'LIMIT', 0, 1)
     round = (head[2] and tonumber(head[2]) - low or seq) - 1
     redis.call('HSET', P .. 'rounds:' .. job.queue, job.priority, exact(round))
