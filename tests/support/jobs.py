@@ -27,6 +27,10 @@ _VIEW = JobView(
     last_request="",
     conditions=(),
     digest=0,
+    created=0.0,
+    finished=0.0,
+    ttl=None,
+    once=False,
 )
 
 

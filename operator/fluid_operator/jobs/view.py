@@ -6,14 +6,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
 
+from fluid_operator.api.fluidjob import RunPolicy
 from fluid_operator.api.fluidjob_status import Phase
 from fluid_operator.api.meta import REQUEST_ANNOTATION
 from fluid_operator.api.not_yet import unsupported_fields
 from fluid_operator.jobs.requests import parse_request
+from fluid_operator.jobs.tracking import runs_once
 
 MAX_DEPTH = 64
 """Levels of nesting in a spec. Deeper ones break JSON writers and validators at different depths; nobody means them."""
@@ -55,6 +58,14 @@ class JobView:
     """(type, status, lastTransitionTime); empty once terminal."""
     digest: int
     """Of the whole status, to see whether a new one differs; 0 once terminal."""
+    created: float
+    """Seconds since the epoch, whole ones: that is how exact metadata.creationTimestamp is."""
+    finished: float
+    """Seconds since the epoch; 0 while the run has not ended."""
+    ttl: int | None
+    """For how many seconds after its end the object stays, by its own spec and for the outcome that it has."""
+    once: bool
+    """Its spec runs once, also when the object is created again (OncePerSpec, Auto decided)."""
 
     @property
     def terminal(self) -> bool:
@@ -106,7 +117,25 @@ def project(raw: Mapping[str, Any]) -> JobView:
         last_request=status.get("lastHandledRequest", ""),
         conditions=() if ended else tuple((c["type"], c["status"], c["lastTransitionTime"]) for c in conditions),
         digest=0 if ended else digest(status),
+        created=_seconds(meta.get("creationTimestamp")),
+        finished=_seconds(status.get("completionTime")) if ended else 0.0,
+        ttl=_time_to_live(spec, phase),
+        once=runs_once(meta, spec.get("runPolicy") or RunPolicy.AUTO),
     )
+
+
+def _seconds(moment: str | None) -> float:
+    return datetime.fromisoformat(moment).timestamp() if moment else 0.0
+
+
+def _time_to_live(spec: Mapping[str, Any], phase: str) -> int | None:
+    whatever: int | None = spec.get("ttlSecondsAfterFinished")
+    if whatever is not None:
+        return whatever
+    by_outcome: int | None = (spec.get("ttl") or {}).get(
+        "succeededSeconds" if phase == Phase.SUCCEEDED else "failedSeconds"
+    )
+    return by_outcome
 
 
 def deeper_than(value: Any, limit: int) -> bool:
