@@ -12,6 +12,8 @@ from fluid_dev.smtp import SmtpCatcher
 from support.folders import close_run_folder, fresh_folder, open_run_folder
 from support.require import everything_required, required_parts
 
+pytest_plugins = ("support.field_matrix",)
+
 _owns_folder = pytest.StashKey[bool]()
 
 

@@ -5,28 +5,24 @@ The sides take turns within each repetition, so that whatever else the machine d
 
 from __future__ import annotations
 
-import json
-import signal
-import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from benchmarks.queue import goals as targets
-from benchmarks.queue.catalogue import CHECKOUT, US, Side, fluid, peers
-from benchmarks.queue.errors import BenchmarkError
+from benchmarks.common import command, goals
+from benchmarks.common.command import console
+from benchmarks.common.errors import BenchmarkError
+from benchmarks.common.measures import Results
+from benchmarks.common.places import OUT
+from benchmarks.queue.catalogue import US, Side, fluid, peers
 from benchmarks.queue.loads import FULL, LOADS, QUICK, Scale, recovery
-from benchmarks.queue.measures import Results
-from benchmarks.queue.report import not_judged, rows, table
+from benchmarks.queue.measures import UNITS
 from benchmarks.queue.stage import Stage
-from fluid_dev.errors import DevError, Interrupted
 
-OUT = CHECKOUT / "benchmarks" / "out" / "queue.json"
+QUEUE_OUT = OUT / "queue.json"
 CRASH = "recovery"
-console = Console(highlight=False)
 
 
 def main(
@@ -35,25 +31,18 @@ def main(
     ] = False,
     load: Annotated[list[str] | None, typer.Option(help=f"Only these of {', '.join([*LOADS, CRASH])}.")] = None,
     only_us: Annotated[bool, typer.Option(help="Leave the peers out.")] = False,
-    out: Annotated[Path, typer.Option(help="Where the rows go.")] = OUT,
+    out: Annotated[Path, typer.Option(help="Where the rows go.")] = QUEUE_OUT,
 ) -> None:
     """Measure the queue beside its peers, on one Redis, in one run."""
     wanted = load or [*LOADS, CRASH]
     if unknown := set(wanted) - {*LOADS, CRASH}:
         raise BenchmarkError(f"there is no load {', '.join(sorted(unknown))}; there are {', '.join([*LOADS, CRASH])}")
-    wishes = targets.read(Path(__file__).parent / "goals.yaml")
+    wishes = goals.read(Path(__file__).parent / "goals.yaml", UNITS)
     sides = [fluid(), *([] if only_us else peers())]
     with tempfile.TemporaryDirectory(prefix="fluid-bench-") as folder, Stage(Path(folder)) as stage:
         _introduce(stage, sides)
         results = measure(stage, sides, wanted, QUICK if quick else FULL)
-    found = rows(results, wishes, US)
-    console.print(table(found, results, US))
-    for goal in not_judged(results, wishes, US):
-        console.print(f"not judged: {goal.name} {goal.must} of {goal.peer}, which was not measured", style="yellow")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps([row.to_json() for row in found], indent=2) + "\n")
-    if missed := [row for row in found if not row.met]:
-        raise BenchmarkError(f"missed: {', '.join(f'{row.name} {row.must}' for row in missed)}")
+    command.conclude("Queue", results, wishes, us=US, units=UNITS, out=out)
 
 
 def measure(stage: Stage, sides: list[Side], wanted: list[str], scale: Scale) -> Results:
@@ -92,15 +81,5 @@ def _introduce(stage: Stage, sides: list[Side]) -> None:
         console.print(f"{side.name:<20} {versions}", soft_wrap=True)
 
 
-def _interrupted(_number: int, _frame: object) -> NoReturn:
-    raise Interrupted
-
-
 if __name__ == "__main__":
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupted)
-    try:
-        typer.run(main)
-    except (BenchmarkError, DevError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+    command.run(main)

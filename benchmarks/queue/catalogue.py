@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.queue.errors import BenchmarkError
+from benchmarks.common.errors import BenchmarkError
+from benchmarks.common.places import CHECKOUT
 
-CHECKOUT = Path(__file__).parents[2]
 _PACKAGE = "benchmarks.queue.sides"
 _PEERS = CHECKOUT / ".venv-bench" / "bin"
 _NODE_SIDE = Path(__file__).parent / "sides" / "node"

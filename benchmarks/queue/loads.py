@@ -15,8 +15,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from threading import Event
 
+from benchmarks.common.measures import Results, percentile
 from benchmarks.queue.catalogue import Side
-from benchmarks.queue.measures import Results, first_starts, percentile, rate, repeated
+from benchmarks.queue.measures import first_starts, rate, repeated
 from benchmarks.queue.stage import Orders, Stage, Worker
 from fluid_dev.errors import TimedOut
 from fluid_dev.waiting import until

@@ -17,8 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from benchmarks.queue.catalogue import CHECKOUT, Side
-from benchmarks.queue.errors import SideFailed
+from benchmarks.common.errors import SideFailed
+from benchmarks.common.places import CHECKOUT
+from benchmarks.queue.catalogue import Side
 from benchmarks.queue.measures import Starts
 from fluid_dev.errors import TimedOut
 from fluid_dev.redis import RedisServer

@@ -9,12 +9,13 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fluid_dev import building
 from fluid_dev.errors import MissingTool
-from fluid_dev.tools import TOOLS, Tool
+from fluid_dev.tools import FAKE_NODE_TOOLS, TOOLS, Tool
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,26 @@ class Binaries:
     kubectl: Path
 
 
+@dataclass(frozen=True)
+class FakeNodeBinaries:
+    """What a cluster needs besides, for pods to be scheduled and to end."""
+
+    kube_scheduler: Path
+    kwok: Path
+
+
 def provide(*, may_build: bool = True) -> Binaries:
     """All programs of a cluster; builds what is nowhere yet, or raises MissingTool if it may not."""
-    paths = {tool.name.replace("-", "_"): find(tool) or _build(tool, may_build) for tool in TOOLS}
-    return Binaries(**paths)
+    return Binaries(**_paths(TOOLS, may_build))
+
+
+def provide_fake_nodes(*, may_build: bool = True) -> FakeNodeBinaries:
+    """As `provide`, for the programs that only a cluster with fake nodes runs."""
+    return FakeNodeBinaries(**_paths(FAKE_NODE_TOOLS, may_build))
+
+
+def _paths(tools: Sequence[Tool], may_build: bool) -> dict[str, Path]:
+    return {tool.name.replace("-", "_"): find(tool) or _build(tool, may_build) for tool in tools}
 
 
 def find(tool: Tool) -> Path | None:

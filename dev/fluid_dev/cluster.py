@@ -39,15 +39,20 @@ class Cluster:
         *,
         die_with_parent: bool = False,
         apiserver_args: Sequence[str] = (),
+        all_controllers: bool = False,
         logs: Path | None = None,
     ) -> None:
-        """`die_with_parent`: the kernel kills every process as soon as the thread that started it ends."""
+        """`die_with_parent`: the kernel kills every process as soon as the thread that started it ends.
+
+        `all_controllers`: also those that an operator without pods does not need, such as that of Jobs.
+        """
         self.state = state
         self.binaries = binaries
         self.kubeconfig = state / "kubeconfig"
         self.ca = state / "pki" / "ca.crt"
         self._port_file = state / "port"
         self._apiserver_args = tuple(apiserver_args)
+        self._all_controllers = all_controllers
         self._etcd = Etcd(binaries.etcd, state, die_with_parent=die_with_parent, logs=logs)
         self._apiserver = Process("kube-apiserver", state, die_with_parent=die_with_parent, logs=logs)
         self._controller_manager = Process("kube-controller-manager", state, die_with_parent=die_with_parent, logs=logs)
@@ -67,6 +72,11 @@ class Cluster:
     @property
     def running(self) -> bool:
         return self._apiserver.running
+
+    @property
+    def processes(self) -> dict[str, Process]:
+        """Its programs by name, for whoever measures or watches them."""
+        return {each.name: each for each in (self._etcd.process, self._apiserver, self._controller_manager)}
 
     def start(self) -> None:
         """Start whatever does not run yet and wait until pods could be created; ClusterError with the log's end."""
@@ -206,14 +216,14 @@ class Cluster:
 
     def _ready(self) -> bool:
         self._apiserver.check()
-        return self._get("/readyz") == b"ok"
+        return self.get("/readyz") == b"ok"
 
     def _default_account_exists(self) -> bool:
         self._controller_manager.check()
-        return self._get("/api/v1/namespaces/default/serviceaccounts/default") is not None
+        return self.get("/api/v1/namespaces/default/serviceaccounts/default") is not None
 
-    def _get(self, path: str) -> bytes | None:
-        """The body of a GET as administrator, None while there is no good answer."""
+    def get(self, path: str) -> bytes | None:
+        """The body of a GET as administrator, such as `/metrics`; None while there is no good answer."""
         context = ssl.create_default_context(cafile=self.ca)
         context.load_cert_chain(*self._authority().client(*ADMIN))
         try:
@@ -236,6 +246,6 @@ class Cluster:
         ]
         self._controller_manager.argv = [
             self.binaries.kube_controller_manager,
-            *control_plane.controller_manager_args(authority, config),
+            *control_plane.controller_manager_args(authority, config, all_controllers=self._all_controllers),
         ]
         self._controller_manager.fingerprint = self.server

@@ -1,4 +1,4 @@
-"""The command lines of kube-apiserver and kube-controller-manager: data in, arguments out.
+"""The command lines of kube-apiserver, kube-controller-manager and kube-scheduler: data in, arguments out.
 
 Default flags are right where nothing is said here; each of these was needed to make the server start or work without
 nodes. Starts nothing itself.
@@ -46,7 +46,8 @@ def apiserver_args(authority: Authority, *, etcd: str, port: int) -> list[str]:
     ]
 
 
-def controller_manager_args(authority: Authority, kubeconfig: Path) -> list[str]:
+def controller_manager_args(authority: Authority, kubeconfig: Path, *, all_controllers: bool = False) -> list[str]:
+    """`all_controllers`: those that Kubernetes runs by default, Jobs and Deployments among them."""
     _, account_private = authority.key_pair("service-accounts")
     return [
         f"--kubeconfig={kubeconfig}",
@@ -54,7 +55,7 @@ def controller_manager_args(authority: Authority, kubeconfig: Path) -> list[str]
         f"--authorization-kubeconfig={kubeconfig}",
         "--secure-port=0",
         "--leader-elect=false",
-        f"--controllers={','.join(_CONTROLLERS)}",
+        f"--controllers={'*' if all_controllers else ','.join(_CONTROLLERS)}",
         # The plain user may do too little: namespaces would never finish deleting.
         "--use-service-account-credentials=true",
         f"--service-account-private-key-file={account_private}",
@@ -64,4 +65,16 @@ def controller_manager_args(authority: Authority, kubeconfig: Path) -> list[str]
         "--kube-api-qps=500",
         "--kube-api-burst=1000",
         "--profiling=false",
+    ]
+
+
+def scheduler_args(kubeconfig: Path) -> list[str]:
+    return [
+        f"--kubeconfig={kubeconfig}",
+        f"--authentication-kubeconfig={kubeconfig}",
+        f"--authorization-kubeconfig={kubeconfig}",
+        "--secure-port=0",
+        "--leader-elect=false",
+        "--kube-api-qps=500",
+        "--kube-api-burst=1000",
     ]

@@ -58,3 +58,9 @@ TOOLS = (
     _kubernetes("kube-controller-manager", "--version"),
     _kubernetes("kubectl", "version", "--client"),
 )
+_KWOK = "sigs.k8s.io/kwok"
+# Only for clusters whose pods run, on nodes that are not there: whoever wants none of that builds none of it.
+FAKE_NODE_TOOLS = (
+    _kubernetes("kube-scheduler", "--version"),
+    Tool("kwok", _KWOK, f"{_KWOK}/cmd/kwok", MODULES / "kwok", ("--version",)),
+)

@@ -3,7 +3,7 @@
     Exception
     └── OperatorError
         ├── SettingsError      environment variables that cannot be used; all problems at once
-        ├── CannotListen       the address of probes and metrics is taken or does not exist
+        ├── CannotListen       the address of probes and metrics, or of the webhook, is taken or does not exist
         ├── KopfEnded          the thread that follows environments and schedules came to an end
         └── TermError          a term of leadership came to an end that it must not have
             ├── TermEnded      by itself, although nobody asked it to
@@ -40,11 +40,13 @@ class SettingsError(OperatorError):
 
 
 class CannotListen(OperatorError):
-    """Nothing can be served at `host` (empty: all addresses) and `port`."""
+    """Nothing can be served at `host` (empty: all addresses) and `port`; `variables` would change that."""
 
-    def __init__(self, host: str, port: int, reason: str) -> None:
+    def __init__(
+        self, host: str, port: int, reason: str, variables: str = "FLUID_HTTP_HOST and FLUID_HTTP_PORT"
+    ) -> None:
         where = f"{host or 'all addresses'} port {port}"
-        super().__init__(f"cannot listen on {where}: {reason}; set FLUID_HTTP_HOST and FLUID_HTTP_PORT")
+        super().__init__(f"cannot listen on {where}: {reason}; set {variables}")
         self.host = host
         self.port = port
         self.reason = reason

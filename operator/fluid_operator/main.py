@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import uvloop
 
+from fluid_operator.admission.webhook import webhook
 from fluid_operator.candidacy import Candidacy
 from fluid_operator.errors import CannotListen, SettingsError
 from fluid_operator.kopf_logs import quieten
@@ -22,9 +23,10 @@ from fluid_operator.kube.client import Kube, connect
 from fluid_operator.kube.errors import BadConfiguration
 from fluid_operator.kube.keys import ObjectKey
 from fluid_operator.kube.lease import Elector, new_identity
+from fluid_operator.kube.throttle import Throttle
 from fluid_operator.metrics import Metrics
 from fluid_operator.server import serving
-from fluid_operator.settings import OperatorSettings, describe, from_environment
+from fluid_operator.settings import OperatorSettings, describe, from_environment, variable
 from fluid_operator.term import serve_term
 from fluid_queue import logs
 
@@ -37,6 +39,11 @@ status what becomes of them. Any number of replicas may run; one leads, by a Lea
 SIGTERM and SIGINT stop it: what is in progress is finished, the Lease is given back.
 """
 
+_NAMESPACES = variable("namespaces")
+_SHARD = variable("shard")
+_OPTIONS = {_NAMESPACES: "--namespace", _SHARD: "--shard"}
+"""The options and the variables that they replace."""
+
 _KUBECONFIG = """\
   KUBECONFIG                          how to reach the API server; unset: the pod's service account, else ~/.kube/config
 """
@@ -44,11 +51,12 @@ _KUBECONFIG = """\
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    _parser().parse_args(arguments)
+    options = _options(_parser().parse_args(arguments))
     try:
-        settings = from_environment(os.environ)
+        settings = from_environment({**os.environ, **options})
     except SettingsError as error:
-        return _refuse("the settings cannot be used:", *(f"  {problem}" for problem in error.problems))
+        told = [f"  {_OPTIONS[name] if name in options else name}: {message}" for name, message in error.problems]
+        return _refuse("the settings cannot be used:", *told)
     identity = new_identity()
     quieten(logs.configure(settings.log_level, settings.log_format, {"replica": identity}))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -71,16 +79,20 @@ async def operate(settings: OperatorSettings, identity: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     metrics = Metrics()
+    throttle = Throttle(settings.throttle, waited=metrics.throttled)
+    metrics.show_throttle(throttle)
     async with (
-        connect(observe=metrics.requested) as kube,
+        connect(observe=metrics.requested, throttle=throttle) as kube,
         serving(
             settings.http_host,
             settings.http_port,
             not_ready=lambda: "stopping" if stop.is_set() else None,
             metrics=metrics.render,
         ) as port,
+        webhook(settings.webhook, kube, metrics),
     ):
-        log.info("Serving.", extra={"fields": {"port": port, "namespaces": list(settings.namespaces) or "all"}})
+        facts = {"port": port, "namespaces": list(settings.namespaces) or "all", "shard": str(settings.shard)}
+        log.info("Serving.", extra={"fields": facts})
         await stand(kube, settings, identity, metrics, stop)
 
 
@@ -89,7 +101,7 @@ async def stand(kube: Kube, settings: OperatorSettings, identity: str, metrics: 
     candidacy = Candidacy(lambda: serve_term(kube, elector, settings, metrics), grace=settings.shutdown_seconds)
     elector = Elector(
         kube,
-        ObjectKey(settings.lease_namespace, settings.lease_name),
+        ObjectKey(settings.lease_namespace, settings.own_lease_name),
         identity,
         settings=settings.lease,
         on_started=candidacy.won,
@@ -99,12 +111,23 @@ async def stand(kube: Kube, settings: OperatorSettings, identity: str, metrics: 
 
 
 def _parser() -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="fluid-operator",
         description=_INTRODUCTION,
         epilog=_variables(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument(
+        "--namespace", action="append", metavar="NAME", help=f"instead of {_NAMESPACES}; may be repeated"
+    )
+    parser.add_argument("--shard", metavar="NUMBER/COUNT", help=f"instead of {_SHARD}")
+    return parser
+
+
+def _options(parsed: argparse.Namespace) -> dict[str, str]:
+    """What was given on the command line, as the variables that it stands for."""
+    options = {_NAMESPACES: ",".join(parsed.namespace or ()), _SHARD: parsed.shard}
+    return {name: value for name, value in options.items() if value}
 
 
 def _variables() -> str:

@@ -14,16 +14,23 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from fluid_operator.admission.reviews import Heard
 from fluid_operator.api.fluidjob_status import Phase
+from fluid_operator.jobs.keeping import REASONS, Why
+from fluid_operator.jobs.retention import OBSTACLES, Obstacle
 from fluid_operator.kube.client import Call, Verb
+from fluid_operator.kube.events import Loss
 from fluid_operator.kube.keys import FLUID_JOBS, ObjectKey
+from fluid_operator.kube.throttle import Throttle
 from fluid_operator.kube.workqueue import Outcome, Reconciled, WorkQueue
 
 CONTROLLERS: Final = ("jobs", "environments", "schedules")
+REVIEW_OUTCOMES: Final[tuple[Heard, ...]] = ("allowed", "refused", "unchecked", "malformed", "late")
 NO_ANSWER: Final = "none"
 """The code of a request that got no answer."""
 
 _REQUEST_SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 15)
+_REVIEW_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2)
 _RECONCILE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30)
 
 
@@ -37,6 +44,8 @@ class Metrics:
         self._count_requests()
         self._count_reconciles()
         self._count_jobs()
+        self._count_retention()
+        self._count_reviews()
         self._leader = Gauge("fluid_operator_leader", "1 while this replica leads.", registry=self.registry)
         self._redis_up = Gauge(
             "fluid_operator_redis_up",
@@ -76,11 +85,35 @@ class Metrics:
             registry=self.registry,
         )
         self._request_seconds = {verb: seconds.labels(verb) for verb in get_args(Verb)}
+        self._throttled = Counter(
+            "fluid_operator_kube_throttled_seconds",
+            "Time that requests were held back by the limits of this process.",
+            registry=self.registry,
+        )
 
     def requested(self, call: Call) -> None:
         """One request has ended; for `observe` of the client."""
         self._requests.labels(call.verb, call.resource, str(call.code or NO_ANSWER)).inc()
         self._request_seconds[call.verb].observe(call.seconds)
+
+    def throttled(self, seconds: float) -> None:
+        """A request was held back for so long; for `waited` of the throttle."""
+        self._throttled.inc(seconds)
+
+    def show_throttle(self, throttle: Throttle) -> None:
+        """Show how many requests are under way, and how many may be."""
+        in_flight = Gauge(
+            "fluid_operator_kube_in_flight",
+            "Requests to the API server that wait for their answer; watches and Leases are not counted.",
+            registry=self.registry,
+        )
+        limit = Gauge(
+            "fluid_operator_kube_in_flight_limit",
+            "How many may wait now; less than FLUID_KUBE_IN_FLIGHT after the server has answered 429.",
+            registry=self.registry,
+        )
+        in_flight.set_function(lambda: throttle.in_flight)
+        limit.set_function(lambda: throttle.limit)
 
     # -- work queues --------------------------------------------------------------------------------------------------
 
@@ -138,6 +171,39 @@ class Metrics:
             "fluid_operator_hints_read", "Ids of changed jobs that were read from Redis.", registry=self.registry
         )
 
+    def _count_retention(self) -> None:
+        deletions = Counter(
+            "fluid_operator_retention_deletions",
+            "Finished FluidJobs that were deleted: ttl (their time was over) or cap (there were too many).",
+            ["reason"],
+            registry=self.registry,
+        )
+        postponed = Counter(
+            "fluid_operator_retention_postponed",
+            "Tries to delete a finished FluidJob that have to be repeated, by what was in the way.",
+            ["obstacle"],
+            registry=self.registry,
+        )
+        self._deletions = {reason: deletions.labels(reason) for reason in REASONS}
+        self._postponed = {obstacle: postponed.labels(obstacle) for obstacle in OBSTACLES}
+        self._ledger_entries = Counter(
+            "fluid_operator_ledger_entries_written",
+            "Outcomes of FluidJobs under OncePerSpec that were kept before these were deleted.",
+            registry=self.registry,
+        )
+        self._events = Counter(
+            "fluid_operator_events_written",
+            "Events that were created, or whose count was brought up to date.",
+            registry=self.registry,
+        )
+        lost = Counter(
+            "fluid_operator_events_lost",
+            "Events that were not written: the namespace's budget was used up, the queue was full, it was refused.",
+            ["why"],
+            registry=self.registry,
+        )
+        self._events_lost = {why: lost.labels(why) for why in get_args(Loss)}
+
     def status_written(self, phase: str) -> None:
         """The status of a FluidJob was written with this phase."""
         self._status_writes[phase].inc()
@@ -145,6 +211,26 @@ class Metrics:
     def hints_read(self, number: int) -> None:
         """So many ids arrived."""
         self._hints.inc(number)
+
+    def event_written(self) -> None:
+        """An event was written."""
+        self._events.inc()
+
+    def event_lost(self, why: Loss) -> None:
+        """An event will never be written."""
+        self._events_lost[why].inc()
+
+    def retention_deleted(self, reason: Why) -> None:
+        """A finished FluidJob was deleted."""
+        self._deletions[reason].inc()
+
+    def retention_postponed(self, obstacle: Obstacle) -> None:
+        """A finished FluidJob could not be deleted, for now."""
+        self._postponed[obstacle].inc()
+
+    def ledger_written(self, entries: int) -> None:
+        """So many outcomes were kept."""
+        self._ledger_entries.inc(entries)
 
     # -- environments -------------------------------------------------------------------------------------------------
 
@@ -155,6 +241,39 @@ class Metrics:
     def environment_gone(self, environment: ObjectKey) -> None:
         """The environment does not exist any more."""
         self._redis_up.remove(*environment)
+
+
+    # -- the webhook --------------------------------------------------------------------------------------------------
+
+    def _count_reviews(self) -> None:
+        reviews = Counter(
+            "fluid_operator_admission_reviews",
+            "Requests to the webhook: allowed; refused; unchecked (let pass because something was not known, or not in "
+            "time); malformed (no review); late (not read in time, or too many at once).",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._reviews = {outcome: reviews.labels(outcome) for outcome in REVIEW_OUTCOMES}
+        self._review_seconds = Histogram(
+            "fluid_operator_admission_review_duration_seconds",
+            "How long the webhook's answers took.",
+            buckets=_REVIEW_SECONDS,
+            registry=self.registry,
+        )
+        self._certificate_end = Gauge(
+            "fluid_operator_admission_certificate_expiry_timestamp_seconds",
+            "When the certificate that the webhook serves with ends; 0 without one.",
+            registry=self.registry,
+        )
+
+    def admission_asked(self, heard: Heard, seconds: float) -> None:
+        """The webhook has answered a request."""
+        self._reviews[heard].inc()
+        self._review_seconds.observe(seconds)
+
+    def admission_certificate(self, ends: float) -> None:
+        """The webhook serves with a certificate until then, in seconds since the epoch."""
+        self._certificate_end.set(ends)
 
 
 class Readings(Collector):

@@ -13,8 +13,11 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from fluid_operator.admission.settings import OwnNames, WebhookSettings
 from fluid_operator.errors import SettingProblem, SettingsError
 from fluid_operator.kube.lease import LeaseSettings
+from fluid_operator.kube.throttle import ThrottleSettings
+from fluid_operator.sharding import EVERYTHING, Shard, parse_shard
 
 PREFIX: Final = "FLUID_"
 
@@ -33,6 +36,10 @@ def _split(value: object) -> object:
 
 def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
+
+
+def _shard(value: object) -> object:
+    return parse_shard(value) if isinstance(value, str) else value
 
 
 def _namespaces(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -58,6 +65,11 @@ class OperatorSettings(BaseModel):
     namespaces: Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_namespaces)] = Field(
         (), description="namespaces to serve, separated by commas, with Roles in each; unset: all, with a ClusterRole"
     )
+    shard: Annotated[Shard, BeforeValidator(_shard)] = Field(
+        EVERYTHING,
+        description="the share of the FluidJobs that is served, by a hash of their names: 2/3 is the second of three "
+        "shards, which must all run",
+    )
     lease_namespace: str = Field(
         default_factory=_own_namespace,
         pattern=f"^{_LABEL}$",
@@ -78,6 +90,38 @@ class OperatorSettings(BaseModel):
     http_host: str = Field("", description="address of /livez, /readyz and /metrics; unset: all of the machine's")
     http_port: int = Field(
         8080, ge=0, le=65535, description="port of /livez, /readyz and /metrics; 0 picks a free one and logs it"
+    )
+    kube_qps: float = Field(
+        1000.0, ge=0, le=100_000, description="writes to the API server a second, but those of the Lease; 0: no limit"
+    )
+    kube_burst: int = Field(
+        2000, ge=1, le=1_000_000, description="writes that may go beyond that in a moment, after a time of quiet"
+    )
+    kube_in_flight: int = Field(
+        200, ge=0, le=10_000, description="requests that wait for the API server's answer side by side; 0: no limit"
+    )
+    webhook_host: str = Field("", description="address of the admission webhook; unset: all of the machine's")
+    webhook_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="port of the admission webhook (HTTPS); 0 picks a free one and logs it; unset: no webhook",
+    )
+    webhook_cert_dir: str = Field(
+        "",
+        description="folder with tls.crt and tls.key for the webhook, such as a Secret that cert-manager fills; read "
+        "again when they change",
+    )
+    webhook_service: str = Field(
+        "",
+        pattern=f"^{_LABEL}\\.{_LABEL}$",
+        description="the webhook's Service as name.namespace: the operator keeps a certificate for it, in the Secret "
+        "name-certificate of that namespace; instead of FLUID_WEBHOOK_CERT_DIR",
+    )
+    webhook_configuration: str = Field(
+        "fluid-operator",
+        pattern=_NAME,
+        description="the ValidatingWebhookConfiguration that is told to trust the certificate that the operator keeps",
     )
     reconcile_workers: int = Field(64, ge=1, le=1000, description="FluidJobs that are looked at side by side")
     status_hold_seconds: float = Field(
@@ -100,12 +144,37 @@ class OperatorSettings(BaseModel):
     )
 
     @property
+    def own_lease_name(self) -> str:
+        """The Lease of this shard."""
+        return self.shard.lease_name(self.lease_name)
+
+    @property
     def lease(self) -> LeaseSettings:
         """The times of the election."""
         return LeaseSettings(
             duration=self.lease_duration_seconds,
             renew_deadline=self.lease_renew_deadline_seconds,
             retry=self.lease_retry_seconds,
+        )
+
+    @property
+    def throttle(self) -> ThrottleSettings:
+        """How much of the API server this process takes."""
+        return ThrottleSettings(writes_per_second=self.kube_qps, burst=self.kube_burst, in_flight=self.kube_in_flight)
+
+
+    @property
+    def webhook(self) -> WebhookSettings | None:
+        """The admission webhook; None where there is to be none."""
+        if self.webhook_port is None:
+            return None
+        service, _, namespace = self.webhook_service.partition(".")
+        return WebhookSettings(
+            self.webhook_host,
+            self.webhook_port,
+            folder=Path(self.webhook_cert_dir) if self.webhook_cert_dir else None,
+            own=OwnNames(service, namespace, self.webhook_configuration) if service else None,
+            namespaces=self.namespaces,
         )
 
 
@@ -130,7 +199,10 @@ def from_environment(environment: Mapping[str, str]) -> OperatorSettings:
         wrong = {problem.variable for problem in problems}
         values = {name: value for name, value in values.items() if variable(name) not in wrong}
         settings = OperatorSettings.model_validate(values)
-    problems += [found for found in _unordered(settings) if all(found.variable != each.variable for each in problems)]
+    known = {problem.variable for problem in problems}
+    problems += [found for found in _unordered(settings) if found.variable not in known]
+    if not any(name.startswith(variable("webhook")) for name in known):
+        problems += _uncertified(settings)
     if problems:
         raise SettingsError(problems)
     return settings
@@ -172,6 +244,20 @@ def _unordered(settings: OperatorSettings) -> list[SettingProblem]:
     return found
 
 
+def _uncertified(settings: OperatorSettings) -> list[SettingProblem]:
+    """A webhook needs one source for its certificate, and not two."""
+    port, folder, service = (variable(f"webhook_{name}") for name in ("port", "cert_dir", "service"))
+    values = {folder: settings.webhook_cert_dir, service: settings.webhook_service}
+    given = [name for name, value in values.items() if value]
+    if len(given) == 2:
+        return [SettingProblem(service, f"must not be set together with {folder}")]
+    if given and settings.webhook_port is None:
+        return [SettingProblem(given[0], f"has no effect without {port}")]
+    if not given and settings.webhook_port is not None:
+        return [SettingProblem(port, f"needs {folder} or {service}: nobody calls a webhook without a certificate")]
+    return []
+
+
 def _problem(field: str, message: str) -> SettingProblem:
     text = message.removeprefix("Value error, ").replace("Input should be", "must be", 1)
     return SettingProblem(variable(field), text)
@@ -179,6 +265,6 @@ def _problem(field: str, message: str) -> SettingProblem:
 
 def _default(name: str) -> str:
     field = OperatorSettings.model_fields[name]
-    if field.default_factory is not None or field.default in ("", ()):
+    if field.default_factory is not None or field.default in ("", (), None):
         return ""
     return f"{field.default:g}" if isinstance(field.default, float) else str(field.default)

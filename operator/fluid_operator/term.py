@@ -12,9 +12,13 @@ from fluid_operator.environments.controller import EnvironmentsController
 from fluid_operator.environments.registry import EnvironmentRegistry
 from fluid_operator.following import follow
 from fluid_operator.jobs.controller import JobsController, JobsObserver
+from fluid_operator.jobs.keeping import Why
 from fluid_operator.jobs.pacing import PaceSettings
 from fluid_operator.jobs.reconciler import ReconcilerSettings
+from fluid_operator.jobs.retention import Obstacle
 from fluid_operator.kube.client import Kube
+from fluid_operator.kube.events import EventRecorder
+from fluid_operator.kube.keys import ObjectKey
 from fluid_operator.kube.lease import Elector
 from fluid_operator.kube.workqueue import Reconciled
 from fluid_operator.metrics import Metrics
@@ -41,13 +45,27 @@ class JobsMetrics(JobsObserver):
         """Hints arrived."""
         self._metrics.hints_read(ids)
 
+    def deleted(self, why: Why) -> None:
+        """Retention has deleted an object."""
+        self._metrics.retention_deleted(why)
+
+    def postponed(self, obstacle: Obstacle) -> None:
+        """Retention could not delete an object."""
+        self._metrics.retention_postponed(obstacle)
+
+    def ledger_written(self, entries: int) -> None:
+        """Outcomes were kept."""
+        self._metrics.ledger_written(entries)
+
 
 async def serve_term(kube: Kube, elector: Elector, settings: OperatorSettings, metrics: Metrics) -> None:
     """Do what a leader does until cancelled. Raises only for a defect, in an ExceptionGroup."""
-    registry = EnvironmentRegistry(elector)
+    shard = settings.shard
+    registry = EnvironmentRegistry(elector, shard=shard.index)
     namespaces = settings.namespaces
-    jobs = _jobs(kube, registry, elector, settings, metrics)
-    environments = EnvironmentsController(kube, registry, elector, metrics, namespaces=namespaces)
+    events = EventRecorder(kube.guarded(elector.check), elector.identity, metrics)
+    jobs = _jobs(kube, registry, elector, settings, metrics, events)
+    environments = EnvironmentsController(kube, registry, elector, metrics, namespaces=namespaces, answers=shard.first)
     schedules = SchedulesController(kube, elector, metrics, namespaces=namespaces)
     try:
         with (
@@ -60,26 +78,39 @@ async def serve_term(kube: Kube, elector: Elector, settings: OperatorSettings, m
         ):
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(jobs.run(), name="jobs")
+                tasks.create_task(events.run(), name="events")
                 tasks.create_task(environments.run(), name="environments")
-                tasks.create_task(schedules.run(), name="schedules")
-                tasks.create_task(
-                    follow(kube.connection, namespaces, environments=environments.wake, schedules=schedules.wake),
-                    name="kopf",
-                )
+                wake_schedule = _ignore
+                if shard.first:
+                    tasks.create_task(schedules.run(), name="schedules")
+                    wake_schedule = schedules.wake
+                kopf = follow(kube.connection, namespaces, environments=environments.wake, schedules=wake_schedule)
+                tasks.create_task(kopf, name="kopf")
     finally:
         await registry.aclose()
 
 
+def _ignore(key: ObjectKey) -> None:
+    """Another shard's matter."""
+
+
 def _jobs(
-    kube: Kube, registry: EnvironmentRegistry, elector: Elector, settings: OperatorSettings, metrics: Metrics
+    kube: Kube,
+    registry: EnvironmentRegistry,
+    elector: Elector,
+    settings: OperatorSettings,
+    metrics: Metrics,
+    events: EventRecorder,
 ) -> JobsController:
     return JobsController(
         kube,
         registry,
         elector,
         namespaces=settings.namespaces,
+        shard=settings.shard,
         workers=settings.reconcile_workers,
         pace=PaceSettings(hold=settings.status_hold_seconds, interval=settings.progress_interval_seconds),
         settings=ReconcilerSettings(unknown_type_grace=settings.unknown_type_grace_seconds),
         observer=JobsMetrics(metrics),
+        record=events.record,
     )

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks.common.errors import SideFailed
 from benchmarks.queue.catalogue import Side, fluid
-from benchmarks.queue.errors import SideFailed
 from benchmarks.queue.loads import LOADS, QUICK, recovery
 from benchmarks.queue.measures import UNITS
 from benchmarks.queue.stage import Stage

@@ -19,7 +19,7 @@ from fluid_operator.jobs import preparation
 from fluid_operator.jobs.problems import Problem
 from fluid_operator.jobs.runs import Target
 from fluid_operator.kube.keys import ObjectKey
-from fluid_queue import NewJob
+from fluid_queue import Deduplication, Indexes, NewJob
 from support.jobs import view
 
 KEY = ObjectKey("team-a", "mail")
@@ -56,7 +56,7 @@ def resolve(known_type: KnownType, env: FluidEnvironmentSpec, **spec: Any) -> pr
 def new_job(payload: Any, **spec: Any) -> NewJob:
     typed = parse(FluidJobSpec, {"type": "email", **spec})
     effective = preparation.resolve(typed, environment(), known())
-    return preparation.new_job(KEY, view(), WANTED, "default", typed, effective, payload)
+    return preparation.new_job(KEY, view(), WANTED, "default", typed, effective, preparation.Order(payload))
 
 
 def test_a_setting_comes_from_the_job_else_the_queue_else_the_processor_else_what_is_built_in():
@@ -113,13 +113,63 @@ def test_a_spec_that_cannot_be_read_ends_the_run(spec):
     assert (caught.value.reason, caught.value.terminal) == (Reason.INVALID_SPEC, True)
 
 
-@pytest.mark.parametrize("field", [{"completions": 5}, {"items": [{}]}], ids=str)
-def test_a_spec_that_asks_for_indexes_waits_for_a_version_that_has_them(field):
-    with pytest.raises(Problem) as caught:
-        preparation.read_spec({"type": "email", **field})
-    assert (caught.value.reason, caught.value.terminal) == (Reason.NOT_YET_SUPPORTED, False)
-
-
 def test_a_start_keeps_its_zone():
     job = new_job({}, startAfter="2026-12-01T07:00:00+02:00")
     assert job.start_after == datetime(2026, 12, 1, 5, tzinfo=UTC)
+
+
+def test_limits_of_the_spec_reach_the_queue():
+    job = new_job(
+        {},
+        concurrencyKey="feed/1",
+        deduplication={"key": "feed/1", "mode": "Throttle", "ttlSeconds": 30},
+        completions=20,
+        parallelism=5,
+    )
+    assert job.key == "feed/1"
+    assert job.deduplication == Deduplication("feed/1", "Throttle", 30)
+    assert job.indexes == Indexes(20, parallelism=5, max_failed=None)
+
+
+def test_items_are_indexes_and_unset_parallelism_is_the_most():
+    typed = parse(FluidJobSpec, {"type": "email", "items": [{"a": 1}, {"a": 2}], "maxFailedIndexes": 1})
+    effective = preparation.resolve(typed, environment(), known())
+    order = preparation.Order({}, [{"a": 1}, {"a": 2}])
+    job = preparation.new_job(KEY, view(), WANTED, "default", typed, effective, order)
+    assert job.indexes == Indexes(2, parallelism=1000, max_failed=1, items=order.items)
+
+
+@pytest.mark.parametrize(
+    ("spec", "retention", "succeeded", "failed"),
+    [
+        ({}, None, 3600, 604800),
+        ({}, {"succeededSeconds": 5}, 5, 604800),
+        ({"ttl": {"failedSeconds": 7}}, {"succeededSeconds": 5}, 5, 7),
+        ({"ttlSecondsAfterFinished": 0}, {"succeededSeconds": 5}, 0, 0),
+    ],
+)
+def test_the_time_to_live_is_the_jobs_else_the_environments_else_what_is_built_in(spec, retention, succeeded, failed):
+    found = fluid_environment("default").spec(retention=retention).manifest()["spec"]
+    effective = resolve(known(), parse(FluidEnvironmentSpec, found), **spec)
+    assert effective.to_status()["ttl"] == {"succeededSeconds": succeeded, "failedSeconds": failed}
+
+
+def at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+@pytest.mark.parametrize(
+    ("run", "start_after", "by"),
+    [(1, None, 110), (1, 50, 110), (1, 500, 510), (2, None, 310)],
+    ids=["from its creation", "from its creation, when it may start before", "from startAfter", "a later run"],
+)
+def test_a_starting_deadline_counts_from_when_the_run_could_have_started(run, start_after, by):
+    spec = {"type": "email", "startingDeadlineSeconds": 10}
+    if start_after is not None:
+        spec["startAfter"] = at(start_after)
+    wanted = Target(run, "v1:a", None, known=False)
+    assert preparation.starts_by(view(created=100), wanted, parse(FluidJobSpec, spec), at(300)) == at(by)
+
+
+def test_without_a_starting_deadline_a_job_waits_for_ever():
+    assert preparation.starts_by(view(), WANTED, parse(FluidJobSpec, {"type": "email"}), at(0)) is None

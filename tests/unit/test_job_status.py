@@ -7,6 +7,7 @@ import pytest
 from fluid_operator.api.conditions import Reason
 from fluid_operator.api.fluidjob_status import FluidJobStatus
 from fluid_operator.api.meta import parse
+from fluid_operator.environments.surroundings import Obstacle, Surroundings
 from fluid_operator.jobs import status
 from fluid_operator.jobs.problems import ending, waiting
 from fluid_operator.jobs.requests import parse_request
@@ -19,8 +20,16 @@ ERROR = {"type": "SMTPError", "message": "no", "attempt": 1}
 WANTED = Target(1, "v1:a", None, known=True)
 
 
-def told(state, *, seen=None, wanted=WANTED, workers=1, **fields):
-    found = status.fold(seen or view(generation=1), wanted, record(state, **fields), now=NOW, workers=workers)
+def told(state, *, seen=None, wanted=WANTED, around=None, indexes=None, twin="", **fields):
+    found = status.fold(
+        seen or view(generation=1),
+        wanted,
+        record(state, **fields),
+        now=NOW,
+        around=around or Surroundings(),
+        indexes=indexes,
+        twin=twin,
+    )
     parse(FluidJobStatus, found, at="status", unknown="forbid")  # whatever is told fits the schema
     return found
 
@@ -95,8 +104,43 @@ def test_children_are_counted():
     assert found["children"] == {"total": 3, "succeeded": 1, "failed": 1}
 
 
-def test_a_waiting_job_says_that_there_is_no_worker():
-    assert conditions(told("waiting", workers=0))["Ready"] == ("False", "NoWorkers")
+PAUSED = {"mail": Obstacle("QueuePaused", "queue mail is paused")}
+
+
+@pytest.mark.parametrize(
+    ("around", "reason"),
+    [
+        (Surroundings(workers=0), "NoWorkers"),
+        (Surroundings(workers=0, held=PAUSED), "QueuePaused"),
+        (Surroundings(suspended=True, held=PAUSED), "EnvironmentSuspended"),
+        (Surroundings(held={"other": PAUSED["mail"]}), "Queued"),
+    ],
+)
+def test_a_waiting_job_says_what_it_waits_for(around, reason):
+    assert conditions(told("waiting", around=around))["Ready"] == ("False", reason)
+
+
+def test_a_blocked_job_says_first_what_blocks_its_whole_queue():
+    assert conditions(told("blocked", key="k", around=Surroundings(held=PAUSED)))["Ready"] == ("False", "QueuePaused")
+
+
+def test_a_job_that_is_held_by_request_says_so():
+    asked = Target(1, "v1:a", parse_request("suspend@2026-11-24T07:00:00Z"), known=True)
+    found = told("suspended", wanted=asked)
+    assert conditions(found)["Suspended"] == ("True", "SuspendedByRequest")
+    assert found["lastHandledRequest"] == "suspend@2026-11-24T07:00:00Z"
+
+
+def test_a_suspend_is_handled_when_the_job_is_held_and_not_while_it_is_being_stopped():
+    asked = Target(1, "v1:a", parse_request("suspend@2026-11-24T07:00:00Z"), known=True)
+    assert "lastHandledRequest" not in told("active", wanted=asked, stopping=True)
+
+
+def test_a_twin_names_the_job_that_does_its_work():
+    found = told("completed", reason="Deduplicated", twin="first", attempt=0, started_at=0, claimed_at=0)
+    assert (found["phase"], found["deduplicatedBy"]) == ("Succeeded", "first")
+    assert conditions(found)["Complete"] == ("True", "Deduplicated")
+    assert "first" in found["conditions"][0]["message"]
 
 
 def test_times_are_those_of_the_record():
@@ -179,9 +223,9 @@ def test_a_condition_that_stays_keeps_its_transition_time():
     assert {each["lastTransitionTime"] for each in stays["conditions"]} == {since}
 
 
-def test_a_field_without_effect_is_named():
-    found = told("waiting", seen=view(unsupported=("spec.ttl: not yet",)))
-    assert conditions(found)["NotYetSupported"] == ("True", "NotYetSupported")
+def test_a_request_that_cannot_be_understood_is_told():
+    found = told("waiting", seen=view(misread="annotation: not of the form"))
+    assert conditions(found)["RequestIgnored"] == ("True", "InvalidRequest")
 
 
 def test_a_cancel_is_acknowledged_only_when_the_job_has_ended():
@@ -238,12 +282,12 @@ def test_a_first_run_has_no_number_before_anything_happened_to_it_and_the_next_o
     assert "jobId" not in taken_out
 
 
-def test_a_finished_status_that_is_touched_keeps_its_end_and_names_what_has_no_effect():
+def test_a_finished_status_that_is_touched_keeps_its_end_and_names_a_request_without_effect():
     ended = told("completed")
     request = parse_request("cancle@2026-12-01T07:00:00Z")
-    seen = view(generation=3, phase="Succeeded", unsupported=("annotation: not of the form",))
+    seen = view(generation=3, phase="Succeeded", misread="annotation: not of the form")
     found = status.touched(ended, seen, Target(1, "v1:a", request, known=True), now=NOW)
-    assert conditions(found) == conditions(ended) | {"NotYetSupported": ("True", "NotYetSupported")}
+    assert conditions(found) == conditions(ended) | {"RequestIgnored": ("True", "InvalidRequest")}
     assert {each["observedGeneration"] for each in found["conditions"]} == {found["observedGeneration"]} == {3}
     assert found["lastHandledRequest"] == request.text
     assert (found["phase"], found["completionTime"]) == ("Succeeded", ended["completionTime"])

@@ -6,7 +6,7 @@ import pytest
 
 from fluid_operator.api.meta import REQUEST_ANNOTATION
 from fluid_operator.api.spechash import spec_hash
-from fluid_operator.jobs.runs import target
+from fluid_operator.jobs.runs import holds, target
 from fluid_operator.jobs.view import MAX_DEPTH, REQUEST_LIMIT, JobView, deeper_than, project
 
 STAMP = "2026-12-01T07:00:00Z"
@@ -22,6 +22,8 @@ def nested(levels: int) -> dict[str, Any]:
 
 def seen(spec: Any = None, *, request: str = "", generation: int = 1, **status: Any) -> JobView:
     meta: dict[str, Any] = {
+        "name": "job",
+        "namespace": "ns",
         "uid": "u1",
         "resourceVersion": "10",
         "generation": generation,
@@ -60,29 +62,78 @@ def test_a_request_longer_than_the_status_can_show_is_executed_once():
 def test_a_retry_with_a_fraction_that_no_clock_has_makes_no_run(digits):
     view = succeeded(request=f"retry@2026-12-01T07:00:00.{'0' * digits}Z")
     assert target(view, view.spec).run == 1
-    assert any("not of the form" in each for each in view.unsupported)
+    assert "not of the form" in view.misread
 
 
 # -- requests ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("verb", ["suspend", "resume"])
 @pytest.mark.parametrize("handled", [False, True])
-def test_a_request_without_effect_is_told_for_as_long_as_it_stands(verb, handled):
-    request = f"{verb}@{STAMP}"
+def test_a_misspelt_request_is_told_with_the_right_form_for_as_long_as_it_stands(handled):
+    request = f"cancle@{STAMP}"
     view = seen(request=request, **({"lastHandledRequest": request} if handled else {}))
-    assert view.unsupported == (f"annotation {REQUEST_ANNOTATION}: {verb} has no effect yet",)
+    assert "retry@2026-12-01T07:00:00Z" in view.misread
 
 
-def test_a_misspelt_request_is_told_with_the_right_form():
-    told = seen(request=f"cancle@{STAMP}").unsupported
-    assert len(told) == 1
-    assert "retry@2026-12-01T07:00:00Z" in told[0]
+@pytest.mark.parametrize("verb", ["", "retry", "cancel", "suspend", "resume"])
+def test_a_request_that_can_be_carried_out_is_no_problem(verb):
+    assert seen(request=f"{verb}@{STAMP}" if verb else "").misread == ""
 
 
-@pytest.mark.parametrize("request_", ["", f"retry@{STAMP}", f"cancel@{STAMP}"])
-def test_a_request_that_can_be_carried_out_is_no_problem(request_):
-    assert seen(request=request_).unsupported == ()
+def suspended(reason: str, *, spec: Any = None, request: str = "", handled: str = "") -> JobView:
+    condition = {"type": "Suspended", "status": "True", "reason": reason, "lastTransitionTime": STAMP}
+    return seen(spec, request=request, phase="Suspended", conditions=[condition], lastHandledRequest=handled)
+
+
+HOLD, RELEASE, AGAIN = (f"{verb}@{STAMP}" for verb in ("suspend", "resume", "retry"))
+
+
+@pytest.mark.parametrize(
+    ("view", "held"),
+    [
+        (seen(), False),
+        (seen({"type": "email", "suspend": True}), True),
+        (seen(request=HOLD), True),
+        (seen(request=HOLD, lastHandledRequest=HOLD), False),
+        (suspended("Suspended"), False),
+        (suspended("SuspendedByRequest", request=HOLD, handled=HOLD), True),
+        (suspended("SuspendedByRequest", request=AGAIN, handled=HOLD), True),
+        (suspended("SuspendedByRequest", request=RELEASE, handled=HOLD), False),
+        (suspended("SuspendedByRequest", spec={"type": "email", "suspend": True}, request=RELEASE), True),
+    ],
+    ids=[
+        "nobody holds it",
+        "its spec does",
+        "a request does",
+        "a request of a run that has ended does not",
+        "its spec did",
+        "a request did",
+        "a retry does not release it",
+        "a resume does",
+        "a resume does not release what the spec holds",
+    ],
+)
+def test_a_job_is_held_by_its_spec_or_by_request(view, held):
+    assert holds(view, target(view, view.spec)) is held
+
+
+# -- retention --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spec", "phase", "ttl"),
+    [
+        ({}, "Succeeded", None),
+        ({"ttl": {"succeededSeconds": 5}}, "Succeeded", 5),
+        ({"ttl": {"succeededSeconds": 5}}, "Failed", None),
+        ({"ttl": {"failedSeconds": 6}}, "Cancelled", 6),
+        ({"ttlSecondsAfterFinished": 0}, "Failed", 0),
+    ],
+)
+def test_a_finished_job_stays_as_long_as_its_spec_says_for_its_outcome(spec, phase, ttl):
+    view = seen({"type": "email", **spec}, phase=phase, completionTime="2026-12-01T07:00:00.000000Z")
+    assert view.ttl == ttl
+    assert view.finished == 1796108400.0
 
 
 # -- depth ------------------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ class Told:
         )
 
     def list(self, version: int, *objects: dict[str, Any], scope: str = "") -> None:
-        self.cache.replace(scope, dict(map(self.cache.prepare, objects)), version)
+        self.cache.replace(scope, dict(self.cache.prepare(objects)), version)
 
 
 def test_events_older_than_what_is_known_are_ignored():
@@ -166,7 +166,7 @@ class World(RuleBasedStateMachine):
 
     @rule()
     def the_list_is_fetched_again(self) -> None:
-        listed = dict(map(self.cache.prepare, self.objects.values()))
+        listed = dict(self.cache.prepare(self.objects.values()))
         self.cache.replace("", listed, self.version)
         self.delivered = len(self.history)
 

@@ -10,6 +10,7 @@ from fluid_operator.api.fluidenvironment import FluidEnvironmentStatus
 from fluid_operator.api.meta import KeyRef, to_wire
 from fluid_operator.api.not_yet import Unsupported
 from fluid_operator.environments.address import UnusableAddress, address_in
+from fluid_operator.environments.requests import Pauses, carry_out
 from fluid_operator.environments.status import OWNED, Problem, Seen, fold
 from fluid_operator.patches import status_changes
 
@@ -77,10 +78,36 @@ def test_fields_without_an_effect_are_named_with_what_that_means_and_do_not_touc
     assert told.message == "spec.suspend: workers go on; spec.queues: no settings yet"
 
 
-def test_fields_that_belong_to_requests_are_kept():
-    before = FluidEnvironmentStatus(paused_queues=["mail"], last_handled_request="pause/mail@2026-12-01T00:00:00Z")
-    after = fold(before, seen(), NOON)
-    assert (after.paused_queues, after.last_handled_request) == (before.paused_queues, before.last_handled_request)
+PAUSE, RESUME = "pause/mail@2026-12-01T00:00:00Z", "resume/mail@2026-12-01T00:01:00Z"
+
+
+@pytest.mark.parametrize(
+    ("paused", "handled", "annotation", "want"),
+    [
+        ([], "", "", Pauses([], "")),
+        (["b"], "", PAUSE, Pauses(["b", "mail"], PAUSE)),
+        (["mail"], PAUSE, PAUSE, Pauses(["mail"], PAUSE)),
+        ([], PAUSE, PAUSE, Pauses([], PAUSE)),
+        (["b", "mail"], PAUSE, RESUME, Pauses(["b"], RESUME)),
+        (["mail"], PAUSE, "", Pauses(["mail"], PAUSE)),
+    ],
+    ids=["nothing", "pause", "paused already", "handled before", "resume", "annotation taken away"],
+)
+def test_a_queue_is_paused_and_resumed_by_request_once(paused, handled, annotation, want):
+    assert carry_out(paused, handled, annotation) == want
+
+
+@pytest.mark.parametrize(
+    "annotation", ["pause/mail", "pause/Mail@2026-12-01T00:00:00Z", "stop/mail@2026-12-01T00:00:00Z"]
+)
+def test_a_request_that_cannot_be_understood_pauses_nothing_and_is_told(annotation):
+    pauses = carry_out(["b"], "", annotation)
+    assert (pauses.queues, pauses.handled) == (["b"], annotation)
+    status = fold(FluidEnvironmentStatus(), seen(pauses=pauses), NOON)
+    told = [each for each in status.conditions if each.type == "RequestIgnored"]
+    assert "pause/email@2026-12-01T07:00:00Z" in told[0].message
+    again = fold(status, seen(), NOON)
+    assert all(each.type != "RequestIgnored" for each in again.conditions)
 
 
 def test_a_status_that_says_the_same_is_not_written():

@@ -25,6 +25,7 @@ def problems(**environment):
 def test_the_defaults_are_the_promised_ones():
     assert from_environment({}).model_dump() == {
         "namespaces": (),
+        "shard": {"number": 1, "count": 1},
         "lease_namespace": "default",
         "lease_name": "fluid-operator",
         "lease_duration_seconds": 15,

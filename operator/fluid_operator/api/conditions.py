@@ -26,6 +26,7 @@ class ConditionType(StrEnum):
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
     NOT_YET_SUPPORTED = "NotYetSupported"
+    REQUEST_IGNORED = "RequestIgnored"
     REDIS_READY = "RedisReady"
 
 
@@ -49,11 +50,13 @@ class Reason(StrEnum):
     RATE_LIMITED = "RateLimited"
     CIRCUIT_OPEN = "CircuitOpen"
     NO_WORKERS = "NoWorkers"
+    ENVIRONMENT_SUSPENDED = "EnvironmentSuspended"
     # Running.
     RUNNING = "Running"
     STOPPING = "Stopping"
     WAITING_FOR_CHILDREN = "WaitingForChildren"
     SUSPENDED = "Suspended"
+    SUSPENDED_BY_REQUEST = "SuspendedByRequest"
     # Ended.
     SUCCEEDED = "Succeeded"
     DEDUPLICATED = "Deduplicated"
@@ -72,6 +75,8 @@ class Reason(StrEnum):
     CHILD_FAILED = "ChildFailed"
     STALLED = "Stalled"
     CANCELLED = "Cancelled"
+    # Beside the state.
+    INVALID_REQUEST = "InvalidRequest"
     # Environments.
     AVAILABLE = "Available"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason, not a password

@@ -118,7 +118,10 @@ PositiveSeconds = Annotated[int, Strict(), Field(ge=1, le=TEN_YEARS), extend(**{
 Retries = Annotated[int, Strict(), Field(ge=0, le=1000)]
 
 Word = Annotated[str, Field(min_length=1, max_length=63, pattern=LABEL)]
-"""A short name that is also a valid label value: a type, a queue."""
+"""A short name that is also a valid label value, such as a type."""
+
+QueueName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$")]
+"""A queue: what fluid_queue takes as a name."""
 
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_NAME)]
 ShortText = Annotated[str, Field(max_length=256)]

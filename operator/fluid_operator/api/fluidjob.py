@@ -15,6 +15,7 @@ from fluid_operator.api.fields import (
     MicroTime,
     ObjectName,
     PositiveSeconds,
+    QueueName,
     Retries,
     Seconds,
     Word,
@@ -90,7 +91,7 @@ class FluidJobSpec(ApiModel):
     ] = None
     type: Annotated[Word, doc("The processor that runs the job, such as email.")]
     queue: Annotated[
-        Word | None, doc("The queue that the job waits in.", unset="the processor's queue, else the type.")
+        QueueName | None, doc("The queue that the job waits in.", unset="the processor's queue, else the type.")
     ] = None
     payload: Annotated[
         JsonObject | None,
@@ -124,10 +125,11 @@ class FluidJobSpec(ApiModel):
         doc("The job does not start before this time; until then it is Scheduled.", unset="at once."),
     ] = None
     starting_deadline_seconds: Annotated[
-        Seconds | None,
+        PositiveSeconds | None,
         doc(
             "A job that has not started so long after it could have (its creation or startAfter) "
-            "fails with StartingDeadlineExceeded.",
+            "fails with StartingDeadlineExceeded. While it is suspended it does not fail, but it does when it is "
+            "resumed too late.",
             unset="no limit.",
         ),
     ] = None
@@ -213,7 +215,7 @@ class FluidJobSpec(ApiModel):
         ),
     ] = None
     parallelism: Annotated[
-        Annotated[int, Strict(), Field(ge=0, le=1000)] | None,
+        Annotated[int, Strict(), Field(ge=1, le=1000)] | None,
         doc(
             "How many indexes of this job may run at once.",
             unset="as many as the queue and the workers allow.",

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, Strict
 
-from fluid_operator.api.fields import Flag, PositiveSeconds, Retries, Word, doc
+from fluid_operator.api.fields import Flag, PositiveSeconds, QueueName, Retries, doc
 from fluid_operator.api.meta import ApiModel
 from fluid_operator.api.policies import Backoff
 
@@ -39,7 +39,7 @@ class Fairness(ApiModel):
 class QueueSettings(ApiModel):
     """Settings of one queue. The defaults for jobs yield to what a job says itself."""
 
-    name: Annotated[Word, doc("Name of the queue.")]
+    name: Annotated[QueueName, doc("Name of the queue.")]
     paused: Annotated[Flag | None, doc("No job of the queue starts; running ones finish.", unset="false.")] = None
     rate_limit: Annotated[
         Rate | None, doc("How many jobs may start in a time, over all workers.", unset="no limit.")

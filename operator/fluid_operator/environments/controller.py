@@ -15,12 +15,14 @@ from typing import Any, Final
 from fluid_operator.api.conditions import Reason
 from fluid_operator.api.errors import InvalidSpec
 from fluid_operator.api.fluidenvironment import FLUID_ENVIRONMENT, FluidEnvironmentSpec, FluidEnvironmentStatus
-from fluid_operator.api.meta import GROUP, VERSION, parse
+from fluid_operator.api.meta import GROUP, REQUEST_ANNOTATION, VERSION, parse
 from fluid_operator.api.not_yet import unsupported_fields
 from fluid_operator.api.redis_settings import Redis
 from fluid_operator.environments.address import UnusableAddress, address_in
+from fluid_operator.environments.configuration import settings_of
 from fluid_operator.environments.link import EnvironmentLink
 from fluid_operator.environments.registry import EnvironmentRegistry
+from fluid_operator.environments.requests import Pauses, carry_out
 from fluid_operator.environments.status import OWNED, Problem, Seen, fold
 from fluid_operator.kube.client import Json, Kube
 from fluid_operator.kube.errors import Forbidden, NotFound
@@ -54,15 +56,21 @@ class EnvironmentsController:
         metrics: Metrics,
         *,
         namespaces: Sequence[str] = (),
+        answers: bool = True,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Serve these namespaces, or all of them when none is given. `clock` is monotonic, `now` for people."""
+        """Serve these namespaces, or all of them when none is given. `clock` is monotonic, `now` for people.
+
+        Without `answers` the links are opened and kept, and everything else (status, requests, the settings of the
+        queues) is left to the operator whose environments these are.
+        """
         self._kube = kube
         self._registry = registry
         self._leadership = leadership
         self._metrics = metrics
         self._namespaces = tuple(namespaces)
+        self._answers = answers
         self._clock = clock
         self._now = now
         self._counted: dict[ObjectKey, float] = {}
@@ -114,7 +122,8 @@ class EnvironmentsController:
         self._registry.expect(key)
         seen = await self._look(key, raw)
         self._metrics.redis_up(key, seen.problem is None)
-        await self._write(key, raw, seen)
+        if self._answers:
+            await self._write(key, raw, seen)
         return Again(_LOOK_AGAIN_SOON_SECONDS if seen.problem else _LOOK_AGAIN_SECONDS)
 
     async def _forget(self, key: ObjectKey) -> None:
@@ -126,23 +135,26 @@ class EnvironmentsController:
         """Find the environment's Redis, reach it, and tell what was seen."""
         generation = raw["metadata"]["generation"]
         unsupported = unsupported_fields(FLUID_ENVIRONMENT.kind, raw["spec"])
+        pauses = _pauses(raw)
         try:
             spec = parse(FluidEnvironmentSpec, raw["spec"])
+            settings = settings_of(spec, pauses.queues)
         except InvalidSpec as error:
             problem = Problem(Reason.INVALID_SPEC, str(error), stalled=True)
-            return Seen(generation, problem=problem, unsupported=unsupported)
+            return Seen(generation, problem=problem, unsupported=unsupported, pauses=pauses)
         prefix = spec.redis.key_prefix or f"{key.namespace}.{key.name}"
         try:
             address = await self._address(key, spec.redis)
         except UnusableAddress as error:
             # A link that is open stays so: a Secret that is being replaced must not stop the jobs.
-            return Seen(generation, prefix, error.problem, unsupported)
-        link = await self._registry.put(key, raw["metadata"]["uid"], spec, address, prefix)
+            return Seen(generation, prefix, error.problem, unsupported, pauses=pauses)
+        mine = settings if self._answers else None
+        link = await self._registry.put(key, raw["metadata"]["uid"], spec, address, prefix, mine)
         await link.check()
         if not link.available:
-            return Seen(generation, prefix, _away(link), unsupported)
-        waiting = await self._waiting(key, link, raw.get("status") or {})
-        return Seen(generation, prefix, None, unsupported, waiting)
+            return Seen(generation, prefix, _away(link), unsupported, pauses=pauses)
+        waiting = await self._waiting(key, link, raw.get("status") or {}) if self._answers else None
+        return Seen(generation, prefix, None, unsupported, waiting, pauses)
 
     async def _address(self, key: ObjectKey, redis: Redis) -> str:
         """Read the address of Redis. Raises UnusableAddress, and KubeError when the API server is in trouble."""
@@ -193,6 +205,13 @@ class EnvironmentsController:
         facts = {"namespace": key.namespace, "name": key.name, "uid": meta["uid"], "ready": seen.problem is None}
         reason = {"reason": seen.problem.reason.value} if seen.problem else {}
         log.info("Wrote the status of an environment.", extra={"fields": facts | reason})
+
+
+def _pauses(raw: Json) -> Pauses:
+    """The queues that are paused by request, once the annotation is obeyed."""
+    status = raw.get("status") or {}
+    annotation = (raw["metadata"].get("annotations") or {}).get(REQUEST_ANNOTATION, "")
+    return carry_out(status.get("pausedQueues") or (), status.get("lastHandledRequest", ""), annotation)
 
 
 def _away(link: EnvironmentLink) -> Problem:

@@ -16,7 +16,9 @@ from typing import Any, Literal, TypeVar
 
 from fluid_operator.api.fluidenvironment import FluidEnvironmentSpec
 from fluid_operator.environments.batching import Batcher
-from fluid_operator.environments.types import KnownType, read_type
+from fluid_operator.environments.surroundings import Obstacles, Surroundings
+from fluid_operator.environments.types import KnownType, images_of, read_types
+from fluid_operator.kube.errors import NotLeader
 from fluid_operator.kube.keys import ObjectKey
 from fluid_operator.kube.lease import Leadership
 from fluid_queue import (
@@ -32,6 +34,7 @@ from fluid_queue import (
     QueueError,
     QueueFull,
     QueueUnavailable,
+    Settings,
     Stats,
 )
 
@@ -39,13 +42,7 @@ log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
-Source = Literal["check", "hints", "sweep", "data"]
-
-SHARD = 0
-"""All objects of an environment are one operator's; sharding would give each its own."""
-
-_LOCAL_IMAGE = "local"
-"""The image that workers run by hand publish their types under."""
+Source = Literal["check", "hints", "sweep", "data", "settings"]
 
 _SWEEP_SECONDS = 5.0
 """How often due jobs move on although no worker claims, and how soon a worker's types are known without a hint."""
@@ -69,10 +66,16 @@ class EnvironmentLink:
         leadership: Leadership,
         listener: Callable[[EnvironmentLink, Hints], None],
         changed: Callable[[EnvironmentLink], None] = lambda link: None,
+        *,
+        settings: Settings | None = None,
+        shard: int = 0,
     ) -> None:
+        """`settings` are what queue and workers are to obey; None: another operator sees to that. Of the operators
+        that share the FluidJobs among them, this is the one with the index `shard`; each has epochs of its own."""
         self.key = key
         self.uid = uid
         self.spec = spec
+        self.settings = settings
         self.queue = queue
         self.available: bool | None = None
         """Whether everything that asks Redis was answered the last time; None before the first time."""
@@ -81,12 +84,15 @@ class EnvironmentLink:
         """time.monotonic() of when the first type was known; None: no worker has ever introduced itself."""
         self.lost_at: float | None = None
         """time.monotonic() of when the data was found to be another; jobs of before may still be running."""
-        self.workers = 0
+        self.around = Surroundings(workers=0)
+        """What a job that waits here meets."""
         self._problems: dict[Source, QueueError] = {}
         """By whoever met one, until the same asks with success: a server that answers a PING may still refuse more."""
-        self._recovered = asyncio.Event()
-        """Redis has just come back: what was given up is worth another try at once."""
+        self._obstacles = Obstacles()
+        self._due = asyncio.Event()
+        """Redis has just come back, or the settings have changed: what is done from time to time is due now."""
         self._leadership = leadership
+        self._shard = shard
         self._listener = listener
         self._changed = changed
         self._leader: Leader | None = None
@@ -96,6 +102,16 @@ class EnvironmentLink:
         self.cancel: Batcher[str, str] = Batcher(self._cancel)
         self.withdraw: Batcher[str, str] = Batcher(self._withdraw)
         self.acknowledge: Batcher[str, str] = Batcher(self._acknowledge)
+        self.suspend: Batcher[str, str] = Batcher(self._suspend)
+        self.resume: Batcher[str, str] = Batcher(self._resume)
+
+    def configure(self, spec: FluidEnvironmentSpec, settings: Settings | None) -> bool:
+        """Take what the environment has come to say; whether that is news."""
+        if (spec, settings) == (self.spec, self.settings):
+            return False
+        self.spec, self.settings = spec, settings
+        self._due.set()
+        return True
 
     @property
     def problem(self) -> str:
@@ -114,8 +130,7 @@ class EnvironmentLink:
     @property
     def images(self) -> tuple[str, ...]:
         """Where this environment's types are published: by its pools' images, or by workers run by hand."""
-        pools = {pool.image or self.spec.image for pool in self.spec.workers or ()}
-        return tuple(sorted(image for image in pools if image)) or (_LOCAL_IMAGE,)
+        return images_of(self.spec)
 
     # -- commands of a leader -----------------------------------------------------------------------------------------
 
@@ -130,6 +145,17 @@ class EnvironmentLink:
 
     async def _acknowledge(self, ids: Sequence[str]) -> Sequence[str]:
         return await self._led(lambda leader: self.queue.acknowledge(ids, leader=leader))
+
+    async def _suspend(self, ids: Sequence[str]) -> Sequence[str]:
+        return await self._led(lambda leader: self.queue.suspend(ids, leader=leader))
+
+    async def _resume(self, ids: Sequence[str]) -> Sequence[str]:
+        return await self._led(lambda leader: self.queue.resume(ids, leader=leader))
+
+    async def reprioritize(self, job_id: str, priority: int) -> str:
+        """Give one job another priority; see Queue.reprioritize."""
+        (code,) = await self._led(lambda leader: self.queue.reprioritize([job_id], priority, leader=leader))
+        return code
 
     async def _led(self, command: Callable[[Leader], Awaitable[Answer]]) -> Answer:
         """Run a write as the leader. A refusal is answered by looking at the Lease first, and only then by a new
@@ -148,7 +174,7 @@ class EnvironmentLink:
         async with self._leading:
             if self._leader is None or self._leader == refused:
                 self._leadership.check()
-                self._leader = await self.queue.lead(SHARD, self._leadership.identity)
+                self._leader = await self.queue.lead(self._shard, self._leadership.identity)
             return self._leader
 
     # -- state --------------------------------------------------------------------------------------------------------
@@ -180,7 +206,7 @@ class EnvironmentLink:
         if problem is not None:
             self._problems[source] = problem
         elif self._problems.pop(source, None) is not None:
-            self._recovered.set()
+            self._due.set()
         before, self.available = self.available, not self._problems
         if before is not self.available:
             self._changed(self)
@@ -221,27 +247,42 @@ class EnvironmentLink:
             _stop_if_cancelled()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_SWEEP_SECONDS):
-                    await self._recovered.wait()
-            self._recovered.clear()
+                    await self._due.wait()
+            self._due.clear()
             if "check" in self._problems:
                 await self.check()
-            try:
-                await self.queue.sweep()
-                self._noted("sweep", None)
+            await self._try("settings", self._configure)
+            await self._try("sweep", self.queue.sweep)
+            if "sweep" not in self._problems:
                 await self._refresh()
-            except QueueFull:
-                self._noted("sweep", None)
-                log.warning("Redis is full.", extra={"fields": {"environment": str(self.key)}})
-            except QueueError as error:
-                self._noted("sweep", error)
+
+    async def _try(self, source: Source, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except NotLeader:
+            return  # our term is over, and about to end
+        except QueueFull:
+            self._noted(source, None)  # full is not away: what runs can still end
+            log.warning("Redis is full.", extra={"fields": {"environment": str(self.key)}})
+        except QueueError as error:
+            self._noted(source, error)
+        else:
+            self._noted(source, None)
+
+    async def _configure(self) -> None:
+        """Redis compares, and only a difference makes a new version: saying it again mends what somebody else changed,
+        or what a restored Redis has forgotten."""
+        settings = self.settings
+        if settings is not None:
+            await self._led(lambda leader: self.queue.configure(settings, leader=leader))
 
     async def _refresh(self) -> None:
-        """Read which types the workers of this environment can run, and how many workers there are."""
+        """Read which types the workers of this environment can run, and what stands in the way of those that wait."""
         try:
             found: dict[str, Mapping[str, Any]] = {}
             for image in self.images:
                 found |= await self.queue.types(image)
-            workers = (await self.queue.stats()).workers
+            stats = await self.queue.stats()
         except QueueUnavailable as error:
             self._noted("data", error)
             return
@@ -249,12 +290,13 @@ class EnvironmentLink:
             self._noted("data", QueueError(f"what is known about workers and queues cannot be read: {error}"))
             return
         self._noted("data", None)
-        types = {name: known for name, told in found.items() if (known := read_type(name, told))}
+        types = read_types(found)
         if types and self.types_since is None:
             self.types_since = time.monotonic()
-        # That there are no workers, or some again, is told by the status of each waiting job.
-        news = types != self.types or bool(workers) != bool(self.workers)
-        self.types, self.workers = types, workers
+        around = Surroundings(stats.workers, bool(self.spec.suspend), self._obstacles.held(stats))
+        # What keeps jobs waiting is told by the status of each of them.
+        news = types != self.types or around.like(self.around) is False
+        self.types, self.around = types, around
         if news:
             self._listener(self, Hints(types=True))
 

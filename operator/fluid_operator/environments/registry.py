@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from fluid_operator.api.fluidenvironment import FluidEnvironmentSpec
 from fluid_operator.environments.link import EnvironmentLink
 from fluid_operator.kube.keys import ObjectKey
 from fluid_operator.kube.lease import Leadership
-from fluid_queue import Hints, Queue
+from fluid_queue import Hints, Queue, Settings
 
 log = logging.getLogger(__name__)
 
@@ -24,14 +24,27 @@ DEFAULT = "default"
 """The environment of a job that names none."""
 
 
+def choose(names: Collection[str], wanted: str | None) -> str | None:
+    """Of a namespace's environments the one for a job: the named one, else "default", else the only one; None when
+    there is none or the choice is open. What exists decides, not what can be reached: a job must not land elsewhere
+    because a Secret is missing."""
+    if wanted:
+        return wanted if wanted in names else None
+    if DEFAULT in names:
+        return DEFAULT
+    return next(iter(names)) if len(names) == 1 else None
+
+
 class EnvironmentRegistry:
     """Links by key. `on_hints` hears of changed jobs; `on_change` of a namespace whose environments came, went or
     changed."""
 
-    def __init__(self, leadership: Leadership) -> None:
+    def __init__(self, leadership: Leadership, *, shard: int = 0) -> None:
+        """`shard`: see EnvironmentLink."""
         self.on_hints: Callable[[EnvironmentLink, Hints], None] = lambda link, hints: None
         self.on_change: Callable[[str], None] = lambda namespace: None
         self._leadership = leadership
+        self._shard = shard
         self._links: dict[ObjectKey, EnvironmentLink | None] = {}
         self._tasks: dict[ObjectKey, asyncio.Task[None]] = {}
         self.listed = asyncio.Event()
@@ -50,35 +63,42 @@ class EnvironmentRegistry:
         return sorted(key.name for key in self._links if key.namespace == namespace)
 
     def choose(self, namespace: str, wanted: str | None) -> str | None:
-        """The environment for a job: the named one, else "default", else the only one; None when there is none or
-        the choice
-        is open. What exists decides, not what can be reached: a job must not land elsewhere because a Secret is
-        missing."""
-        names = self.names(namespace)
-        if wanted:
-            return wanted if wanted in names else None
-        if DEFAULT in names:
-            return DEFAULT
-        return names[0] if len(names) == 1 else None
+        """The environment for a job, see the function of this name."""
+        return choose(self.names(namespace), wanted)
 
     def expect(self, key: ObjectKey) -> None:
         """This environment exists, whether it can be opened or not."""
         self._links.setdefault(key, None)
 
     async def put(
-        self, key: ObjectKey, uid: str, spec: FluidEnvironmentSpec, url: str, key_prefix: str
+        self,
+        key: ObjectKey,
+        uid: str,
+        spec: FluidEnvironmentSpec,
+        url: str,
+        key_prefix: str,
+        settings: Settings | None = None,
     ) -> EnvironmentLink:
         """The link of this environment: the open one with its spec renewed, or a new one when its Redis, prefix or
-        uid is another."""
+        uid is another. `settings`: see EnvironmentLink."""
         link = self._links.get(key)
         if link and (link.uid, link.queue.url, link.queue.keys.name) == (uid, url, key_prefix):
-            if link.spec != spec:
-                link.spec = spec
+            if link.configure(spec, settings):
                 self.on_change(key.namespace)
             return link
         await self._close(key)
         queue = Queue.from_url(url, key_prefix)
-        link = EnvironmentLink(key, uid, spec, queue, self._leadership, self._hinted, self._reached)
+        link = EnvironmentLink(
+            key,
+            uid,
+            spec,
+            queue,
+            self._leadership,
+            self._hinted,
+            self._reached,
+            settings=settings,
+            shard=self._shard,
+        )
         self._links[key] = link
         task = asyncio.create_task(_keep(link), name=f"environment {key}")
         self._tasks[key] = task

@@ -6,17 +6,26 @@ that only a change by somebody can help; both are absent when they do not hold.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
 
 from fluid_operator.api.conditions import ConditionType, Reason, drop_condition, set_condition
 from fluid_operator.api.fluidenvironment import FluidEnvironmentStatus
-from fluid_operator.api.meta import Condition
+from fluid_operator.api.meta import REQUEST_ANNOTATION, Condition
 from fluid_operator.api.not_yet import Unsupported
+from fluid_operator.environments.requests import Pauses
 
-OWNED: Final = ("conditions", "keyPrefix", "observedGeneration", "readyWorkers", "waiting")
-"""The fields that are written by reconciling. The others belong to requests."""
+OWNED: Final = (
+    "conditions",
+    "keyPrefix",
+    "lastHandledRequest",
+    "observedGeneration",
+    "pausedQueues",
+    "readyWorkers",
+    "waiting",
+)
+"""The fields that are written by reconciling."""
 
 
 class Problem(NamedTuple):
@@ -37,6 +46,7 @@ class Seen:
     problem: Problem | None = None
     unsupported: Sequence[Unsupported] = ()
     waiting: int | None = None
+    pauses: Pauses = field(default_factory=Pauses)
 
 
 def fold(before: FluidEnvironmentStatus, seen: Seen, now: datetime) -> FluidEnvironmentStatus:
@@ -49,6 +59,8 @@ def fold(before: FluidEnvironmentStatus, seen: Seen, now: datetime) -> FluidEnvi
             # The operator runs no pools yet. Workers that were started by hand are none of the environment's pools.
             "ready_workers": 0,
             "waiting": seen.waiting,
+            "paused_queues": list(seen.pauses.queues) or None,
+            "last_handled_request": seen.pauses.handled or None,
         }
     )
 
@@ -70,7 +82,22 @@ def _conditions(conditions: Sequence[Condition], seen: Seen, now: datetime) -> S
             )
         else:
             conditions = drop_condition(conditions, kind)
+    conditions = _with_request(conditions, seen, now)
     return with_unsupported(conditions, seen.unsupported, seen.generation, now)
+
+
+def _with_request(conditions: Sequence[Condition], seen: Seen, now: datetime) -> Sequence[Condition]:
+    if not seen.pauses.problem:
+        return drop_condition(conditions, ConditionType.REQUEST_IGNORED)
+    return set_condition(
+        conditions,
+        ConditionType.REQUEST_IGNORED,
+        True,
+        reason=Reason.INVALID_REQUEST,
+        message=f"annotation {REQUEST_ANNOTATION}: {seen.pauses.problem}",
+        generation=seen.generation,
+        now=now,
+    )
 
 
 def with_unsupported(

@@ -6,12 +6,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 
 from fluid_operator.api.errors import InvalidSpec
 from fluid_operator.api.fields import PositiveSeconds, Retries, Word
+from fluid_operator.api.fluidenvironment import FluidEnvironmentSpec
 from fluid_operator.api.meta import ApiModel, parse
 from fluid_operator.api.policies import Backoff
 
@@ -34,6 +35,21 @@ class KnownType:
 
     schema: Mapping[str, Any]
     settings: ProcessorSettings
+
+
+LOCAL_IMAGE: Final = "local"
+"""The image that workers run by hand publish their types under."""
+
+
+def images_of(spec: FluidEnvironmentSpec) -> tuple[str, ...]:
+    """Where an environment's types are published: by its pools' images, or by workers run by hand."""
+    pools = {pool.image or spec.image for pool in spec.workers or ()}
+    return tuple(sorted(image for image in pools if image)) or (LOCAL_IMAGE,)
+
+
+def read_types(told: Mapping[str, Any]) -> dict[str, KnownType]:
+    """Every type that was published, by its name, without what is no type at all."""
+    return {name: known for name, each in told.items() if (known := read_type(name, each))}
 
 
 def read_type(name: str, told: Any) -> KnownType | None:

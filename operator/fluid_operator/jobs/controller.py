@@ -10,20 +10,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from fluid_operator.environments.link import EnvironmentLink
 from fluid_operator.environments.registry import EnvironmentRegistry
+from fluid_operator.jobs.events import event_of
+from fluid_operator.jobs.ledger import Ledger
 from fluid_operator.jobs.orphans import Orphan, Orphans
 from fluid_operator.jobs.pacing import PaceSettings, Pacing
 from fluid_operator.jobs.reconciler import Reconciler, ReconcilerSettings
+from fluid_operator.jobs.retention import Archive, Retention, RetentionObserver, RetentionSettings
 from fluid_operator.jobs.view import JobView, project
 from fluid_operator.jobs.writer import StatusWriter
 from fluid_operator.kube.client import Json, Kube
+from fluid_operator.kube.events import Happening
 from fluid_operator.kube.informer import Informer, InformerSettings
 from fluid_operator.kube.keys import FLUID_JOBS, ObjectKey
 from fluid_operator.kube.lease import Leadership
 from fluid_operator.kube.workqueue import Again, Reconciled, WorkQueue
+from fluid_operator.sharding import EVERYTHING, Shard
 from fluid_queue import Hints, JobRecord, QueueError
 
 log = logging.getLogger(__name__)
@@ -39,7 +45,7 @@ _STOP_SECONDS = 1.0
 looks again."""
 
 
-class JobsObserver:
+class JobsObserver(RetentionObserver):
     """What metrics want to know; every method may be left as it is."""
 
     def status_written(self, phase: str) -> None:
@@ -62,15 +68,22 @@ class JobsController:
         leadership: Leadership,
         *,
         namespaces: Sequence[str] = (),
+        shard: Shard = EVERYTHING,
         workers: int = 64,
         pace: PaceSettings | None = None,
         settings: ReconcilerSettings | None = None,
         informer: InformerSettings | None = None,
         observer: JobsObserver | None = None,
+        record: Callable[[Happening], None] = lambda happening: None,
+        archive: Archive | None = None,
     ) -> None:
+        """`record` is told what is worth an event."""
+        """Serve the FluidJobs of this shard in these namespaces, or in all of them when none is given."""
         observer = observer or JobsObserver()
+        self._shard = shard
         self._registry = registry
         self._observer = observer
+        self._record = record
         self._workers = workers
         self.queue = WorkQueue(observe=observer.reconciled)
         self.informer: Informer[JobView] = Informer(
@@ -80,13 +93,28 @@ class JobsController:
             on_change=self._changed,
             on_relist=self._relisted,
             namespaces=namespaces,
+            owns=None if shard == EVERYTHING else shard.owns,
             settings=informer,
         )
-        writer = StatusWriter(kube.guarded(leadership.check), self._observe, observer.status_written)
+        writer = StatusWriter(kube.guarded(leadership.check), self._observe, self._written)
         self._reconciler = Reconciler(
-            kube, registry, writer, Pacing(pace or PaceSettings()), settings=settings or ReconcilerSettings()
+            kube,
+            registry,
+            writer,
+            Pacing(pace or PaceSettings()),
+            settings=settings or ReconcilerSettings(),
+            wake=self.queue.add,
         )
         self._orphans = Orphans(registry)
+        self._ledger = Ledger(kube.guarded(leadership.check), written=observer.ledger_written)
+        self._retention = Retention(
+            kube.guarded(leadership.check),
+            self._ledger,
+            registry,
+            archive=archive,
+            observer=observer,
+            settings=RetentionSettings(shards=shard.count),
+        )
         self._own = False
         self._resyncs: dict[ObjectKey, asyncio.Task[None]] = {}
         registry.on_hints = self._hinted
@@ -101,6 +129,8 @@ class JobsController:
                 await self._registry.listed.wait()
                 work = self.queue.run(self._workers, self.reconcile, grace=_STOP_SECONDS)
                 tasks.create_task(work, name="fluidjobs workers")
+                tasks.create_task(self._retention.run(), name="fluidjobs retention")
+                tasks.create_task(self._ledger.run(), name="fluidjobs ledger")
         finally:
             for task in self._resyncs.values():
                 task.cancel()
@@ -127,7 +157,13 @@ class JobsController:
         finally:
             self._own = False
 
+    def _written(self, key: ObjectKey, before: JobView, status: Mapping[str, Any]) -> None:
+        self._observer.status_written(status["phase"])
+        if happening := event_of(key, before, status):
+            self._record(happening)
+
     def _changed(self, key: ObjectKey, old: JobView | None, new: JobView | None) -> None:
+        self._retention.changed(key, old, new)
         if new is None:
             if old is not None:
                 self._reconciler.forget(key)
@@ -163,6 +199,7 @@ class JobsController:
             self._resync(link)
 
     def _environment_changed(self, namespace: str) -> None:
+        self._retention.look(namespace)
         for key, view in self.informer.items():
             if key.namespace == namespace and not view.settled:
                 self.queue.add(key)
@@ -204,6 +241,8 @@ class JobsController:
         if found is None:
             return
         key, uid, run = found
+        if not self._shard.owns(key):
+            return
         if key.namespace != link.key.namespace or record.id != f"{uid}.{run}":
             # Whoever may write to this Redis must not have a say in another namespace.
             facts = {"environment": str(link.key), "job": record.id}

@@ -6,7 +6,7 @@ not know.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -23,6 +23,9 @@ MAX_BYTES = 32 * 1024
 MAX_MERGED_BYTES = 256 * 1024
 """Of the whole, with what payloadFrom added."""
 
+MAX_ITEMS_BYTES = 256 * 1024
+"""Of spec.items, as JSON."""
+
 _SENSITIVE = b'"x-sensitive":true'
 """How a worker marks a field whose value must not be shown."""
 
@@ -33,7 +36,7 @@ _SHOWN = 5
 """Problems that a message tells; the rest is counted."""
 
 
-def check_size(payload: Mapping[str, Any], limit: int, field: str) -> None:
+def check_size(payload: Mapping[str, Any] | Sequence[Any], limit: int, field: str) -> None:
     """The schema of the kind cannot limit the size of a free object, so it is checked here. Raises a Problem."""
     try:
         size = len(orjson.dumps(payload))
@@ -45,16 +48,15 @@ def check_size(payload: Mapping[str, Any], limit: int, field: str) -> None:
         raise ending(Reason.INVALID_PAYLOAD, message)
 
 
-def check_payload(payload: Mapping[str, Any], known: KnownType, *, secret: bool) -> None:
-    """Hold a payload against the processor's schema. Raises a Problem naming the fields; with `secret` nothing of
-    the payload is
-    repeated but field names that the schema knows."""
+def check_payload(payload: Mapping[str, Any], known: KnownType, *, secret: bool, at: str = "spec.payload") -> None:
+    """Hold a payload against the processor's schema. Raises a Problem naming the fields below `at`; with `secret`
+    nothing of the payload is repeated but field names that the schema knows."""
     schema = _written(known.schema)
     hidden = secret or known.settings.sensitive_payload or _SENSITIVE in schema
     errors = list(_validator(schema, hidden).iter_errors(payload))
     if not errors:
         return
-    told = [_sentence(error, schema if secret else None) for error in errors[:_SHOWN]]
+    told = [_sentence(error, schema if secret else None, at) for error in errors[:_SHOWN]]
     if len(errors) > _SHOWN:
         told.append(f"and {len(errors) - _SHOWN} more")
     raise ending(Reason.INVALID_PAYLOAD, "; ".join(told))
@@ -90,16 +92,16 @@ def _refuse(reference: str) -> Any:
     raise ValueError(f"references to {reference[:80]} are not followed")
 
 
-def _sentence(error: Any, schema: bytes | None) -> str:
+def _sentence(error: Any, schema: bytes | None, at: str) -> str:
     """One problem: where, and what. With a `schema`, only what stands in it is repeated."""
     if schema is None:
-        return f"{_path(error.instance_path)}: {error.message}"
+        return f"{_path(at, error.instance_path)}: {error.message}"
     steps = [
         step if isinstance(step, int) or orjson.dumps(step) + b":" in schema else "…" for step in error.instance_path
     ]
     rule = error.kind.name
-    return f"{_path(steps)}: " + (f"breaks the rule {rule}" if rule in _NAMING else error.message)
+    return f"{_path(at, steps)}: " + (f"breaks the rule {rule}" if rule in _NAMING else error.message)
 
 
-def _path(steps: list[str | int]) -> str:
-    return "spec.payload" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+def _path(at: str, steps: list[str | int]) -> str:
+    return at + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)

@@ -7,28 +7,33 @@ built in (design section 3).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from fluid_operator.api.conditions import Reason
 from fluid_operator.api.errors import InvalidSpec
 from fluid_operator.api.fluidenvironment import FluidEnvironmentSpec
-from fluid_operator.api.fluidjob import FluidJobSpec
-from fluid_operator.api.meta import parse
+from fluid_operator.api.fluidjob import DeduplicationMode, FluidJobSpec, RunPolicy
+from fluid_operator.api.meta import parse, to_wire
+from fluid_operator.api.policies import TimeToLive
 from fluid_operator.api.queues import QueueSettings
 from fluid_operator.environments.types import KnownType, ProcessorSettings
-from fluid_operator.jobs.problems import ending, waiting
+from fluid_operator.jobs.problems import ending
 from fluid_operator.jobs.runs import Target
 from fluid_operator.jobs.view import JobView
 from fluid_operator.kube.keys import ObjectKey
-from fluid_queue import BACKOFF_LIMIT, Backoff, InvalidJob, NewJob
+from fluid_queue import BACKOFF_LIMIT, Backoff, Deduplication, Indexes, InvalidJob, NewJob
+from fluid_queue.jobs import MAX_PARALLELISM
 
 ATTEMPT_DEADLINE_SECONDS = 300
 KEEP_SECONDS = 3600
 """How long a record stays in Redis after its outcome was written into the status."""
 
-_BLOCKING = ("completions", "items", "itemsFrom")
+SUCCEEDED_SECONDS = 3600
+FAILED_SECONDS = 604_800
+"""How long a finished object stays when neither it nor its environment says so."""
 
 T = TypeVar("T")
 
@@ -43,6 +48,8 @@ class Effective:
     backoff: Backoff
     attempt_deadline_seconds: int
     active_deadline_seconds: int | None
+    run_policy: str
+    ttl: TimeToLive
 
     def to_status(self) -> dict[str, Any]:
         """The field `status.effective`."""
@@ -51,6 +58,8 @@ class Effective:
             "backoffLimit": self.backoff_limit,
             "backoff": self.backoff.to_json(),
             "attemptDeadlineSeconds": self.attempt_deadline_seconds,
+            "runPolicy": self.run_policy,
+            "ttl": to_wire(self.ttl),
         }
         if self.active_deadline_seconds:
             shown["activeDeadlineSeconds"] = self.active_deadline_seconds
@@ -58,23 +67,17 @@ class Effective:
 
 
 def read_spec(raw: Mapping[str, Any]) -> FluidJobSpec:
-    """The typed spec. Raises a Problem that ends the run when it cannot be read, or waits when it asks for what does
-    not exist yet."""
+    """The typed spec. Raises a Problem that ends the run when it cannot be read."""
     try:
-        spec = parse(FluidJobSpec, raw)
+        return parse(FluidJobSpec, raw)
     except InvalidSpec as error:
         raise ending(Reason.INVALID_SPEC, str(error)) from error
-    for field in _BLOCKING:
-        if raw.get(field) is not None:
-            message = (
-                f"spec.{field}: indexed jobs cannot run yet; remove the field, or wait for a version that has them"
-            )
-            raise waiting(Reason.NOT_YET_SUPPORTED, message)
-    return spec
 
 
-def resolve(spec: FluidJobSpec, environment: FluidEnvironmentSpec, known: KnownType) -> Effective:
-    """The settings that hold for a run."""
+def resolve(
+    spec: FluidJobSpec, environment: FluidEnvironmentSpec, known: KnownType, *, once: bool = False
+) -> Effective:
+    """The settings that hold for a run. `once`: how its runPolicy was decided."""
     settings = known.settings
     queue = spec.queue or settings.queue or spec.type
     entry = next((entry for entry in environment.queues or () if entry.name == queue), None)
@@ -92,6 +95,18 @@ def resolve(spec: FluidJobSpec, environment: FluidEnvironmentSpec, known: KnownT
             ATTEMPT_DEADLINE_SECONDS,
         ),
         active_deadline_seconds=spec.active_deadline_seconds,
+        run_policy=(RunPolicy.ONCE_PER_SPEC if once else RunPolicy.ALWAYS).value,
+        ttl=_time_to_live(spec, environment),
+    )
+
+
+def _time_to_live(spec: FluidJobSpec, environment: FluidEnvironmentSpec) -> TimeToLive:
+    whatever, own, theirs = spec.ttl_seconds_after_finished, spec.ttl or TimeToLive(), environment.retention
+    return TimeToLive(
+        succeeded_seconds=_first(
+            whatever, own.succeeded_seconds, theirs.succeeded_seconds if theirs else None, SUCCEEDED_SECONDS
+        ),
+        failed_seconds=_first(whatever, own.failed_seconds, theirs.failed_seconds if theirs else None, FAILED_SECONDS),
     )
 
 
@@ -108,6 +123,35 @@ def _first(*values: T | None) -> T:
     return next(value for value in values if value is not None)
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What else a job for the queue needs to know, beside its spec."""
+
+    payload: Mapping[str, Any]
+    items: Sequence[Mapping[str, Any]] = ()
+    """One for each index; empty for a plain job, and for one that only counts its indexes."""
+    completed: str = ""
+    """Indexes that need not run any more, as ranges."""
+    seed: tuple[int, int] = (0, 0)
+    """Attempts and failures of a record that was lost."""
+    start_by: datetime | None = None
+    held: bool = False
+
+
+def has_started(view: JobView, wanted: Target) -> bool:
+    """Whether an attempt at this run is known to have started, so that no starting deadline concerns it any more."""
+    return wanted.run == view.run and view.attempts > 0
+
+
+def starts_by(view: JobView, wanted: Target, spec: FluidJobSpec, asked: datetime) -> datetime | None:
+    """Until when the run must have started; None: there is no limit. `asked` is when a later run than the first came
+    to be wanted."""
+    if spec.starting_deadline_seconds is None:
+        return None
+    since = datetime.fromtimestamp(view.created, UTC) if wanted.run == 1 else asked
+    return max(since, spec.start_after or since) + timedelta(seconds=spec.starting_deadline_seconds)
+
+
 def new_job(
     key: ObjectKey,
     view: JobView,
@@ -115,21 +159,21 @@ def new_job(
     environment: str,
     spec: FluidJobSpec,
     effective: Effective,
-    payload: Mapping[str, Any],
-    *,
-    seed: tuple[int, int] = (0, 0),
+    order: Order,
 ) -> NewJob:
-    """The job of this run. `seed` is (attempts, failures) of a record that was lost. Raises a Problem for what the
-    queue refuses."""
+    """The job of this run. Raises a Problem for what the queue refuses."""
     try:
         job = NewJob(
             id=wanted.job_id(view.uid),
             type=spec.type,
             queue=effective.queue,
-            payload=payload,
+            payload=order.payload,
             priority=effective.priority,
             start_after=spec.start_after,
             tags=spec.tags or {},
+            key=spec.concurrency_key or "",
+            deduplication=_deduplication(spec),
+            indexes=_indexes(spec, order),
             backoff_limit=effective.backoff_limit,
             backoff=effective.backoff,
             attempt_deadline_seconds=effective.attempt_deadline_seconds,
@@ -138,8 +182,8 @@ def new_job(
             acknowledged=True,
             hash=wanted.hash,
             replace=True,
-            seed_attempt=seed[0],
-            seed_failures=seed[1],
+            seed_attempt=order.seed[0],
+            seed_failures=order.seed[1],
             origin={
                 "kind": "FluidJob",
                 "namespace": key.namespace,
@@ -156,3 +200,23 @@ def new_job(
         return job
     except InvalidJob as error:
         raise ending(Reason.INVALID_SPEC, f"spec.{error.field}: {error.message}") from error
+
+
+def _deduplication(spec: FluidJobSpec) -> Deduplication | None:
+    wanted = spec.deduplication
+    if wanted is None:
+        return None
+    mode = wanted.mode or DeduplicationMode.WHILE_UNFINISHED
+    return Deduplication(wanted.key, mode.value, wanted.ttl_seconds or 0)
+
+
+def _indexes(spec: FluidJobSpec, order: Order) -> Indexes | None:
+    count = len(order.items) or spec.completions
+    if not count:
+        return None
+    return Indexes(
+        count,
+        parallelism=min(spec.parallelism or MAX_PARALLELISM, MAX_PARALLELISM),
+        max_failed=spec.max_failed_indexes,
+        items=order.items,
+    )

@@ -21,6 +21,14 @@ class Problem(Exception):
         self.again = again
 
 
+class NothingToRun(Exception):
+    """The run has no index, and so has succeeded; `field` says so."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(field)
+        self.field = field
+
+
 def waiting(reason: Reason, message: str, *, again: float | None = None) -> Problem:
     """The job goes on when the cause is gone."""
     return Problem(reason, message, terminal=False, again=again)

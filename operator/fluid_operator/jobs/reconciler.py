@@ -9,6 +9,7 @@ idempotent.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -21,12 +22,14 @@ from fluid_operator.api.conditions import Reason
 from fluid_operator.api.fluidjob_status import Phase
 from fluid_operator.environments.link import EnvironmentLink
 from fluid_operator.environments.registry import DEFAULT, EnvironmentRegistry
-from fluid_operator.jobs import payloads, preparation, status
+from fluid_operator.jobs import preparation, status
+from fluid_operator.jobs.line import CreationLine, Place
 from fluid_operator.jobs.pacing import Pacing
-from fluid_operator.jobs.problems import Problem, ending, waiting
-from fluid_operator.jobs.runs import Target, asks_to_cancel, target
-from fluid_operator.jobs.sources import read_source
-from fluid_operator.jobs.view import MAX_DEPTH, JobView, digest
+from fluid_operator.jobs.preparer import Preparer
+from fluid_operator.jobs.problems import NothingToRun, Problem, ending, waiting
+from fluid_operator.jobs.runs import Target, asks_to_cancel, holds, target
+from fluid_operator.jobs.states import state_of
+from fluid_operator.jobs.view import JobView, digest
 from fluid_operator.jobs.writer import StatusWriter
 from fluid_operator.kube.client import Kube
 from fluid_operator.kube.errors import Conflict
@@ -72,15 +75,19 @@ class Reconciler:
         pacing: Pacing,
         *,
         settings: ReconcilerSettings,
+        wake: Callable[[ObjectKey], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._kube = kube
+        """`wake` is called with the key of an object that is worth another look now."""
         self._registry = registry
         self._writer = writer
         self._pacing = pacing
         self._settings = settings
         self._clock = clock
-        self._noticed: dict[ObjectKey, dict[str, float]] = {}
+        self._missing: dict[ObjectKey, float] = {}
+        """Since when the record of a job is gone that somebody may still run."""
+        self._preparer = Preparer(kube, writer, unknown_type_grace=settings.unknown_type_grace, clock=clock)
+        self._line = CreationLine(wake)
 
     async def reconcile(self, key: ObjectKey, view: JobView) -> Again | None:
         """Bring one object and the queue into agreement, or say when to look again."""
@@ -100,7 +107,9 @@ class Reconciler:
     def forget(self, key: ObjectKey) -> None:
         """The object has ended or is gone."""
         self._pacing.forget(key)
-        self._noticed.pop(key, None)
+        self._preparer.forget(key)
+        self._missing.pop(key, None)
+        self._line.leave(key)
 
     # -- one look -----------------------------------------------------------------------------------------------------
 
@@ -149,8 +158,11 @@ class Reconciler:
             return await self._end(key, view, status.cancelled_before(view, wanted, now=_now()))
         if view.phase in _ENQUEUED and bound in self._registry.names(key.namespace):
             return None  # it exists, and is just not open: what runs goes on, and its status stays
+        left = None if self._registry.names(key.namespace) else self._until_too_late(view, wanted)
+        if left == 0.0:
+            return await self._end(key, view, status.refused(view, wanted, _too_late(view), now=_now()))
         await self._refuse(key, view, wanted, self._no_environment(key, bound or _wish(view)))
-        return None
+        return _soonest(left)
 
     def _no_environment(self, key: ObjectKey, wished: str | None) -> Problem:
         names = self._registry.names(key.namespace)
@@ -186,7 +198,22 @@ class Reconciler:
             return await self._cancel(key, view, wanted, link, record)
         if not record.started_at and _outdated(record, view, wanted):
             return await self._enqueue(key, await self._with_spec(key, view), wanted, link, record)
+        record = await self._adjust(view, wanted, link, record)
         return await self._tell(key, view, wanted, link, record)
+
+    async def _adjust(self, view: JobView, wanted: Target, link: EnvironmentLink, record: JobRecord) -> JobRecord:
+        """Make a job that may have started what the object asks for without being another run: held or not, and its
+        priority. Answers the record as it is then."""
+        hold, stopped = holds(view, wanted), record.state == "suspended" or record.stopping
+        if hold and not stopped:
+            await link.suspend(record.id)
+        elif stopped and not hold:
+            await link.resume(record.id)
+        elif _outdated(record, view, wanted) and view.spec and (priority := _priority(view)) != record.priority:
+            await link.reprioritize(record.id, priority)
+        else:
+            return record
+        return await link.inspect(record.id) or record
 
     # -- steps --------------------------------------------------------------------------------------------------------
 
@@ -199,15 +226,22 @@ class Reconciler:
         view = await self._with_spec(key, view)
         if old is None and (left := self._still_running(key, view, wanted, link)) > 0:
             return Again(left)
-        if self._leaves(key, view, link):
+        if self._until_too_late(view, wanted) == 0.0:
+            told: Telling = partial(status.refused, problem=_too_late(view))
+        elif self._leaves(key, view, link):
             told = self._elsewhere(key, view)
-        elif view.suspend:
+        elif holds(view, wanted):
             told = status.held
         else:
             try:
-                return await self._send(key, view, wanted, link, await self._prepare(key, view, wanted, link))
+                job = await self._preparer.prepare(key, view, wanted, link, old)
+                return await self._send(key, view, link, job, old)
+            except NothingToRun as nothing:
+                told = partial(status.nothing_to_do, field=nothing.field)
             except Problem as problem:
                 told = partial(status.refused, problem=problem)
+        if _reason(told) != Reason.CREATION_RATE_LIMITED:
+            self._line.leave(key)  # whatever it waits for, it is not its turn
         return await self._instead(key, view, wanted, link, old, told)
 
     def _leaves(self, key: ObjectKey, view: JobView, link: EnvironmentLink) -> bool:
@@ -244,11 +278,27 @@ class Reconciler:
         problem = told.keywords.get("problem") if isinstance(told, partial) else None
         if problem is None:
             return Again(0.0) if self._leaves(key, view, link) else None
-        return Again(problem.again) if problem.again else None
+        return _soonest(problem.again, self._until_too_late(view, wanted))
+
+    def _until_too_late(self, view: JobView, wanted: Target) -> float | None:
+        """Seconds until a run that is not in a queue will not start any more; None when it may wait for ever."""
+        now = _now()
+        if holds(view, wanted) or preparation.has_started(view, wanted):
+            return None
+        with contextlib.suppress(Problem):  # a spec that cannot be read has no deadline
+            start_by = preparation.starts_by(view, wanted, preparation.read_spec(view.spec or {}), now)
+            if start_by:
+                return max(0.0, (start_by - now).total_seconds())
+        return None
 
     async def _send(
-        self, key: ObjectKey, view: JobView, wanted: Target, link: EnvironmentLink, job: NewJob
+        self, key: ObjectKey, view: JobView, link: EnvironmentLink, job: NewJob, old: JobRecord | None
     ) -> Again | None:
+        """Hand the job in. Raises a Problem when the queue takes none for now."""
+        place = Place(link.key, job.queue)
+        limited = f"queue {job.queue} takes no more new jobs for the moment; the oldest goes first"
+        if old is None and not self._line.may_try(place, key, view.created):
+            raise waiting(Reason.CREATION_RATE_LIMITED, limited)
         try:
             answer = await link.enqueue(job)
         except QueueFull as error:
@@ -256,10 +306,10 @@ class Reconciler:
                 Reason.QUEUE_UNAVAILABLE, f"environment {link.key.name}: {error}", again=_FULL_SECONDS
             ) from error
         if answer.code == "limited":
-            wait = max(0.1, answer.wait_seconds)
-            message = f"queue {job.queue or job.type} takes no more new jobs for the moment"
-            raise waiting(Reason.CREATION_RATE_LIMITED, message, again=wait)
-        self._noticed.pop(key, None)
+            self._line.wait(place, key, view.created)
+            raise waiting(Reason.CREATION_RATE_LIMITED, limited, again=max(0.01, answer.wait_seconds))
+        self._line.leave(key)
+        self._missing.pop(key, None)
         log.info("enqueued", extra=_facts(key, view, job=job.id, answer=answer.code))
         if answer.code in ("finished", "duplicate"):
             return Again(0.0)  # it has ended already: the next look tells
@@ -272,26 +322,8 @@ class Reconciler:
         if not wanted.known or not view.attempts:
             return 0.0
         now = self._clock()
-        since = max(link.lost_at or 0.0, self._notice(key, "missing", now))
+        since = max(link.lost_at or 0.0, self._missing.setdefault(key, now))
         return since + self._settings.lease - now
-
-    async def _prepare(self, key: ObjectKey, view: JobView, wanted: Target, link: EnvironmentLink) -> NewJob:
-        """The job for the queue. Raises a Problem."""
-        if view.too_deep:
-            raise ending(Reason.INVALID_PAYLOAD, f"spec: nested in more than {MAX_DEPTH} levels")
-        spec = preparation.read_spec(view.spec or {})
-        known = link.types.get(spec.type)
-        if known is None:
-            raise self._unknown_type(key, spec.type, link)
-        payload: Mapping[str, Any] = dict(spec.payload or {})
-        payloads.check_size(payload, payloads.MAX_BYTES, "spec.payload")
-        if spec.payload_from:
-            payload = {**payload, **await read_source(self._kube, key.namespace, spec.payload_from)}
-            payloads.check_size(payload, payloads.MAX_MERGED_BYTES, "spec.payloadFrom")
-        payloads.check_payload(payload, known, secret=spec.payload_from is not None)
-        effective = preparation.resolve(spec, link.spec, known)
-        seed = _seed(view) if wanted.known else (0, 0)
-        return preparation.new_job(key, view, wanted, link.key.name, spec, effective, payload, seed=seed)
 
     async def _with_spec(self, key: ObjectKey, view: JobView) -> JobView:
         """The same view with its spec, which memory does not keep for a job that is under way. Raises Conflict when the
@@ -299,23 +331,6 @@ class Reconciler:
         if view.spec is not None:
             return view
         return replace(view, spec=await self._writer.read_spec(key, view))
-
-    def _unknown_type(self, key: ObjectKey, kind: str, link: EnvironmentLink) -> Problem:
-        known = ", ".join(sorted(link.types)) or "none yet"
-        if link.types_since is None:
-            message = f"spec.type: no worker of environment {link.key.name} has told yet which types it can run"
-            return waiting(Reason.TYPE_NOT_YET_KNOWN, message)
-        now = self._clock()
-        since = max(link.types_since, self._notice(key, f"type {kind}", now))
-        left = since + self._settings.unknown_type_grace - now
-        message = f"spec.type: no worker of environment {link.key.name} can run {kind}; known: {known}"
-        if left > 0:
-            return waiting(Reason.TYPE_NOT_YET_KNOWN, message, again=left)
-        return ending(Reason.UNKNOWN_TYPE, message)
-
-    def _notice(self, key: ObjectKey, what: str, now: float) -> float:
-        """When this was first noticed about the object; now, if it was not."""
-        return self._noticed.setdefault(key, {}).setdefault(what, now)
 
     async def _cancel(
         self, key: ObjectKey, view: JobView, wanted: Target, link: EnvironmentLink, record: JobRecord
@@ -332,7 +347,20 @@ class Reconciler:
         self, key: ObjectKey, view: JobView, wanted: Target, link: EnvironmentLink, record: JobRecord
     ) -> Again | None:
         """Write what the record says: an end at once, anything else when it is due."""
-        told = status.fold(view, wanted, record, now=_now(), workers=link.workers)
+        if record.completions and not record.ended:
+            # Each of its indexes tells of a change; what they add up to is looked at when it may be written.
+            phase = state_of(record, link.around).phase.value
+            if wait := self._pacing.wait(key, phase, self._clock(), first=False):
+                return Again(wait)
+        told = status.fold(
+            view,
+            wanted,
+            record,
+            now=_now(),
+            around=link.around,
+            indexes=await link.queue.indexes(record.id) if record.completions else None,
+            twin=await _twin(link, record),
+        )
         if record.ended:
             again = await self._end(key, view, told)
             await link.acknowledge(record.id)
@@ -368,10 +396,33 @@ async def _ask(link: EnvironmentLink, job_id: str) -> JobRecord | None:
         return None
 
 
-def _seed(view: JobView) -> tuple[int, int]:
-    """Where a run goes on whose record was lost: its attempts, and how many of them are known to have failed."""
-    failed = view.attempts if view.phase == Phase.RETRYING.value else view.attempts - 1
-    return view.attempts, max(0, failed)
+async def _twin(link: EnvironmentLink, record: JobRecord) -> str:
+    """The name of the object whose job made this one needless; its id when nothing else is left of it."""
+    if not record.deduplicated_by:
+        return ""
+    first = await link.inspect(record.deduplicated_by)
+    return str(first.origin.get("name", "") if first else "") or record.deduplicated_by
+
+
+def _soonest(*waits: float | None) -> Again | None:
+    """The earliest of these, as far as there are any."""
+    known = [wait for wait in waits if wait is not None]
+    return Again(min(known)) if known else None
+
+
+def _too_late(view: JobView) -> Problem:
+    """The run has not started in time, and so will not."""
+    within = preparation.read_spec(view.spec or {}).starting_deadline_seconds
+    return ending(Reason.STARTING_DEADLINE_EXCEEDED, f"spec.startingDeadlineSeconds: not started within {within} s")
+
+
+def _reason(told: Telling) -> Reason | None:
+    problem = told.keywords.get("problem") if isinstance(told, partial) else None
+    return problem.reason if problem else None
+
+
+def _priority(view: JobView) -> int:
+    return (view.spec or {}).get("priority") or 0
 
 
 def _wish(view: JobView) -> str | None:

@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal, cast
 
+from fluid_operator.api.meta import REQUEST_ANNOTATION
+
 Verb = Literal["retry", "cancel", "suspend", "resume"]
 
 _FORM = re.compile(r"(retry|cancel|suspend|resume)@\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})")
@@ -29,3 +31,11 @@ def parse_request(text: str) -> Request | None:
         return None
     match = _FORM.fullmatch(text)
     return Request(text, cast("Verb", match[1]) if match else None)
+
+
+def misread(text: str) -> str:
+    """Why the annotation's value is no request; empty when it is one, or when there is none."""
+    request = parse_request(text)
+    if request is None or request.verb is not None:
+        return ""
+    return f"annotation {REQUEST_ANNOTATION}: not of the form retry@2026-12-01T07:00:00Z (or cancel, suspend, resume)"

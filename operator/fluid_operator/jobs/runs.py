@@ -51,6 +51,26 @@ def target(view: JobView, spec: Mapping[str, Any] | None) -> Target:
     return Target(view.run, view.spec_hash, request, known=True)
 
 
+def retries(view: JobView, wanted: Target) -> bool:
+    """Whether the run repeats the last one by request, and not because the spec has changed: then indexes that were
+    done stay done."""
+    verb = wanted.request.verb if wanted.request else None
+    return verb == "retry" and view.run > 0 and wanted.run > view.run and wanted.hash == view.spec_hash
+
+
+def held_by_request(view: JobView, wanted: Target) -> bool:
+    """Whether somebody asked for the job to be held, and nobody has asked for its release since. A retry or a cancel
+    says nothing about that."""
+    verb = wanted.request.verb if wanted.request else None
+    return verb == "suspend" or (view.held and verb != "resume")
+
+
+def holds(view: JobView, wanted: Target) -> bool:
+    """Whether the job is to be held, by the spec or by request. A request cannot release what the spec holds: Git
+    would say so again."""
+    return view.suspend or held_by_request(view, wanted)
+
+
 def asks_to_cancel(view: JobView, wanted: Target) -> bool:
     """Whether the run is to be ended, by the spec or by request."""
     return view.cancelled or (wanted.request is not None and wanted.request.verb == "cancel")

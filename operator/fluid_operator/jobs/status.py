@@ -6,10 +6,8 @@ A status is always written whole: what is not in it is not so.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -17,10 +15,12 @@ import orjson
 from fluid_operator.api.conditions import ConditionType, Reason, cut
 from fluid_operator.api.fields import format_time
 from fluid_operator.api.fluidjob_status import ATTEMPT_HISTORY_LIMIT, Phase
+from fluid_operator.environments.surroundings import Surroundings
 from fluid_operator.jobs.problems import Problem
-from fluid_operator.jobs.runs import Target
+from fluid_operator.jobs.runs import Target, held_by_request
+from fluid_operator.jobs.states import ENDED, State, held_state, moment, state_of
 from fluid_operator.jobs.view import MAX_DEPTH, JobView, deeper_than
-from fluid_queue import Attempt, JobRecord
+from fluid_queue import Attempt, IndexRanges, JobRecord
 
 RESULT_LIMIT = 4096
 """Bytes of JSON that a status shows of a result."""
@@ -28,27 +28,22 @@ RESULT_LIMIT = 4096
 SHORT, LONG, NAME = 256, 1024, 253
 """Characters of short and long texts and of names in the schema."""
 
-_LAST_SECOND = 253_402_300_799
-"""The end of the year 9999, after which there are no dates."""
-
 Json = dict[str, Any]
 
-_ENDED = {"completed": Phase.SUCCEEDED, "failed": Phase.FAILED, "cancelled": Phase.CANCELLED}
-_REASON = re.compile(r"[A-Za-z]([A-Za-z0-9_,:]{0,126}[A-Za-z0-9_])?")
 
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """A phase with the reason and the sentence of its Ready condition."""
-
-    phase: Phase
-    reason: str
-    message: str
-
-
-def fold(view: JobView, wanted: Target, record: JobRecord, *, now: datetime, workers: int) -> Json:
-    """The status that tells what the record says. `workers` were heard of in the last minute."""
-    state = state_of(record, workers)
+def fold(
+    view: JobView,
+    wanted: Target,
+    record: JobRecord,
+    *,
+    now: datetime,
+    around: Surroundings,
+    indexes: IndexRanges | None = None,
+    twin: str = "",
+) -> Json:
+    """The status that tells what the record says. `indexes` of a job that has some; `twin`: the name of the job that
+    made this one needless."""
+    state = state_of(record, around, by_request=held_by_request(view, wanted), twin=twin)
     same = record.hash == wanted.hash
     generation = view.generation if same else record.origin.get("generation", view.observed)
     status: Json = {
@@ -61,8 +56,9 @@ def fold(view: JobView, wanted: Target, record: JobRecord, *, now: datetime, wor
         "attempts": record.attempt,
         "conditions": conditions(view, state, generation, now),
     }
+    _add(status, "deduplicatedBy", twin)
     _add(status, "queue", record.queue)
-    _add(status, "effective", record.origin.get("effective"))
+    _add(status, "effective", _effective(record))
     _add(status, "worker", record.worker[:NAME])
     _add(status, "attemptHistory", history(record))
     _add(status, "lastHandledRequest", _handled(view, wanted, state.phase))
@@ -71,7 +67,24 @@ def fold(view: JobView, wanted: Target, record: JobRecord, *, now: datetime, wor
     _add(status, "progress", _progress(record, state.phase))
     status |= _times(record)
     status |= _result(record)
+    if indexes is not None:
+        status |= _indexes(record, indexes)
     return status
+
+
+def _effective(record: JobRecord) -> Json | None:
+    """As it was enqueued, but for the priority, which may have been changed since."""
+    told: Json | None = record.origin.get("effective")
+    return {**told, "priority": record.priority} if told and not record.tombstone else told
+
+
+def _indexes(record: JobRecord, indexes: IndexRanges) -> Json:
+    told: Json = {"active": record.active, "succeeded": record.succeeded, "failed": record.failed}
+    _add(told, "completedIndexes", indexes.completed)
+    _add(told, "failedIndexes", indexes.failed)
+    if indexes.truncated:
+        told["indexesTruncated"] = True
+    return told
 
 
 def _children(record: JobRecord) -> Json | None:
@@ -92,8 +105,14 @@ def refused(view: JobView, wanted: Target, problem: Problem, *, now: datetime) -
 
 def held(view: JobView, wanted: Target, *, now: datetime) -> Json:
     """The status of a run that its spec holds back before it is enqueued."""
-    state = State(Phase.SUSPENDED, Reason.SUSPENDED.value, "held back by spec.suspend; set it to false to go on")
-    return without_record(view, wanted, state, now)
+    return without_record(view, wanted, held_state(held_by_request(view, wanted)), now)
+
+
+def nothing_to_do(view: JobView, wanted: Target, field: str, *, now: datetime) -> Json:
+    """The status of a run without a single index."""
+    message = f"there was nothing to run: {field} asks for no index"
+    state = State(Phase.SUCCEEDED, Reason.SUCCEEDED.value, message)
+    return without_record(view, wanted, state, now) | {"active": 0, "succeeded": 0, "failed": 0}
 
 
 def cancelled_before(view: JobView, wanted: Target, *, now: datetime) -> Json:
@@ -136,47 +155,6 @@ def without_record(view: JobView, wanted: Target, state: State, now: datetime) -
     return status
 
 
-def state_of(record: JobRecord, workers: int) -> State:
-    """The record's state in the words of the API."""
-    if record.ended:
-        return _end_state(record)
-    if record.state == "active":
-        if record.stopping:
-            return State(Phase.RUNNING, Reason.STOPPING.value, f"being stopped on {record.worker}")
-        return State(Phase.RUNNING, Reason.RUNNING.value, f"attempt {record.attempt} runs on {record.worker}")
-    if record.state == "waiting-children":
-        left = record.children - record.children_succeeded - record.children_failed
-        message = f"waits for {left} of {record.children} children"
-        return State(Phase.RUNNING, Reason.WAITING_FOR_CHILDREN.value, message)
-    if record.state == "suspended":
-        return State(Phase.SUSPENDED, Reason.SUSPENDED.value, "held back in its queue until somebody resumes it")
-    if record.state == "blocked":
-        message = f"waits until another job with its concurrency key {record.key!r} has ended"
-        return State(Phase.QUEUED, Reason.KEY_HELD.value, message)
-    if record.state == "delayed" and record.attempt:
-        why = f": {record.error['type']}: {record.error['message']}" if record.error else ""
-        return State(Phase.RETRYING, Reason.RETRYING.value, f"attempt {record.attempt} failed{why}")
-    if record.state == "delayed":
-        return State(Phase.SCHEDULED, Reason.SCHEDULED.value, f"starts at {_time(record.due_at)}")
-    if not workers:
-        message = f"waits in queue {record.queue}; no worker was heard of in the last minute"
-        return State(Phase.QUEUED, Reason.NO_WORKERS.value, message)
-    return State(Phase.QUEUED, Reason.QUEUED.value, f"waits in queue {record.queue}")
-
-
-def _end_state(record: JobRecord) -> State:
-    phase = _ENDED[record.state]
-    times = "1 attempt" if record.attempt == 1 else f"{record.attempt} attempts"
-    if phase is Phase.SUCCEEDED:
-        return State(phase, Reason.SUCCEEDED.value, f"succeeded after {times}")
-    if phase is Phase.CANCELLED:
-        message = f"cancelled after {times}" if record.attempt else "cancelled before it started"
-        return State(phase, Reason.CANCELLED.value, message)
-    why = f": {record.error['type']}: {record.error['message']}" if record.error else ""
-    reason = record.reason if _REASON.fullmatch(record.reason) else Reason.BACKOFF_LIMIT_EXCEEDED.value
-    return State(phase, reason, f"failed after {times}{why}")
-
-
 def conditions(view: JobView, state: State, generation: int, now: datetime) -> list[Json]:
     """The conditions of design section 3 for a state; a condition whose status stays keeps its transition time."""
     before = {kind: (status, since) for kind, status, since in view.conditions}
@@ -206,35 +184,35 @@ def conditions(view: JobView, state: State, generation: int, now: datetime) -> l
                 "message": cut(message),
             }
         )
-    since = before.get(ConditionType.NOT_YET_SUPPORTED.value, ("", format_time(now)))[1]
-    return found + _without_effect(view, generation, since)
+    since = before.get(ConditionType.REQUEST_IGNORED.value, ("", format_time(now)))[1]
+    return found + _ignored(view, generation, since)
 
 
 def touched(before: Mapping[str, Any], view: JobView, wanted: Target, *, now: datetime) -> Json:
     """The status of an ended run whose object has another generation or request by now, which start no new run."""
-    kind = ConditionType.NOT_YET_SUPPORTED.value
+    kind = ConditionType.REQUEST_IGNORED.value
     old = before.get("conditions") or []
     since = next((each["lastTransitionTime"] for each in old if each["type"] == kind), format_time(now))
     kept = [{**each, "observedGeneration": view.generation} for each in old if each["type"] != kind]
     status = {**before, "observedGeneration": view.generation}
-    status["conditions"] = kept + _without_effect(view, view.generation, since)
+    status["conditions"] = kept + _ignored(view, view.generation, since)
     if wanted.request:
         status["lastHandledRequest"] = wanted.request.text
     return status
 
 
-def _without_effect(view: JobView, generation: int, since: str) -> list[Json]:
-    """The condition that names what the object asks for in vain; none when there is nothing such."""
-    if not view.unsupported:
+def _ignored(view: JobView, generation: int, since: str) -> list[Json]:
+    """The condition that tells why a request has no effect; none when it can be understood."""
+    if not view.misread:
         return []
     return [
         {
-            "type": ConditionType.NOT_YET_SUPPORTED.value,
+            "type": ConditionType.REQUEST_IGNORED.value,
             "status": "True",
             "observedGeneration": max(generation, 0),
             "lastTransitionTime": since,
-            "reason": Reason.NOT_YET_SUPPORTED.value,
-            "message": cut("; ".join(view.unsupported)),
+            "reason": Reason.INVALID_REQUEST.value,
+            "message": cut(view.misread),
         }
     ]
 
@@ -245,10 +223,10 @@ def history(record: JobRecord) -> list[Json]:
     if record.ended and record.claimed_at and not record.tombstone:
         last: Json = {
             "attempt": record.attempt,
-            "startTime": _time(record.claimed_at),
+            "startTime": moment(record.claimed_at),
             "duration": duration_text(record.finished_at - record.claimed_at),
             "worker": record.worker[:NAME],
-            "outcome": _ENDED[record.state].value,
+            "outcome": ENDED[record.state].value,
         }
         if record.state == "failed":
             last |= _error_words(record.error)
@@ -261,7 +239,7 @@ def history(record: JobRecord) -> list[Json]:
 def _past(attempt: Attempt) -> Json:
     told: Json = {
         "attempt": attempt.attempt,
-        "startTime": _time(attempt.started_at),
+        "startTime": moment(attempt.started_at),
         "duration": duration_text(attempt.ended_at - attempt.started_at),
         "worker": attempt.worker[:NAME],
         "outcome": attempt.outcome[:63],
@@ -288,11 +266,11 @@ def _progress(record: JobRecord, phase: Phase) -> Json | None:
 def _times(record: JobRecord) -> Json:
     times: Json = {}
     if record.started_at:
-        times["startTime"] = _time(record.started_at)
+        times["startTime"] = moment(record.started_at)
     if record.state == "delayed":
-        times["nextAttemptTime"] = _time(record.due_at)
+        times["nextAttemptTime"] = moment(record.due_at)
     if record.ended:
-        times["completionTime"] = _time(record.finished_at)
+        times["completionTime"] = moment(record.finished_at)
         if record.started_at:
             took = max(0, record.finished_at - record.started_at)
             times |= {"durationMilliseconds": took, "duration": duration_text(took)}
@@ -313,20 +291,21 @@ def _result(record: JobRecord) -> Json:
 
 
 def _handled(view: JobView, wanted: Target, phase: Phase) -> str:
-    """A cancel is handled when the job has ended: until then it must survive the loss of worker, Redis and operator."""
+    """A cancel is handled when the job has ended, a suspend when it is held: until then they must survive the loss of
+    worker, Redis and operator."""
     request = wanted.request
-    if request is None or (request.verb == "cancel" and not phase.terminal):
+    if request is None or not (phase.terminal or phase in _UNTIL.get(request.verb or "", Phase)):
         return view.last_request
     return request.text
+
+
+_UNTIL: Mapping[str, Sequence[Phase]] = {"cancel": (), "suspend": (Phase.SUSPENDED,)}
+"""The phases that show that a request was carried out; any phase does for the others."""
 
 
 def _add(status: Json, name: str, value: str | int | Mapping[str, Any] | Sequence[Any] | None) -> None:
     if value:
         status[name] = value
-
-
-def _time(milliseconds: int) -> str:
-    return format_time(datetime.fromtimestamp(min(milliseconds / 1000, _LAST_SECOND), UTC))
 
 
 def duration_text(milliseconds: int) -> str:

@@ -11,11 +11,11 @@ from typing import Any
 
 import orjson
 
+from fluid_operator.api.conditions import Reason
 from fluid_operator.api.fluidjob import RunPolicy
 from fluid_operator.api.fluidjob_status import Phase
 from fluid_operator.api.meta import REQUEST_ANNOTATION
-from fluid_operator.api.not_yet import unsupported_fields
-from fluid_operator.jobs.requests import parse_request
+from fluid_operator.jobs.requests import misread
 from fluid_operator.jobs.tracking import runs_once
 
 MAX_DEPTH = 64
@@ -43,8 +43,8 @@ class JobView:
     """Raw; None once the status speaks of this generation and the job is in the queue or beyond."""
     too_deep: bool
     """The spec is nested so deeply that nothing can be done with it; its payload is left out of `spec`."""
-    unsupported: tuple[str, ...]
-    """Fields with no effect yet, each as `spec.field: what that means`; also a request that cannot be carried out."""
+    misread: str
+    """Why the request cannot be understood; empty when it can, or when there is none."""
     observed: int
     phase: str
     run: int
@@ -53,6 +53,8 @@ class JobView:
     job_id: str
     environment: str
     attempts: int
+    held: bool
+    """Suspended, because somebody asked for it by annotation."""
     last_request: str
     conditions: tuple[tuple[str, str, str], ...]
     """(type, status, lastTransitionTime); empty once terminal."""
@@ -103,10 +105,7 @@ def project(raw: Mapping[str, Any]) -> JobView:
         request=request,
         spec=spec if meta.get("generation", 0) != observed or phase in _BEFORE_THE_QUEUE else None,
         too_deep=too_deep,
-        unsupported=(
-            *(f"{field}: {text}" for field, text in unsupported_fields("FluidJob", spec)),
-            *_impossible(request),
-        ),
+        misread=misread(request),
         observed=observed,
         phase=phase,
         run=status.get("run", 0),
@@ -114,6 +113,7 @@ def project(raw: Mapping[str, Any]) -> JobView:
         job_id=status.get("jobId", ""),
         environment=sys.intern(status.get("environment", "")),
         attempts=status.get("attempts", 0),
+        held=phase == Phase.SUSPENDED and any(c["reason"] == Reason.SUSPENDED_BY_REQUEST for c in conditions),
         last_request=status.get("lastHandledRequest", ""),
         conditions=() if ended else tuple((c["type"], c["status"], c["lastTransitionTime"]) for c in conditions),
         digest=0 if ended else digest(status),
@@ -145,18 +145,6 @@ def deeper_than(value: Any, limit: int) -> bool:
     if isinstance(value, list):
         return limit == 0 or any(deeper_than(child, limit - 1) for child in value)
     return False
-
-
-def _impossible(text: str) -> list[str]:
-    """Why a request will have no effect; a condition tells it for as long as the annotation stands."""
-    request = parse_request(text)
-    if request is None or request.verb in ("retry", "cancel"):
-        return []
-    if request.verb is None:
-        return [
-            f"annotation {REQUEST_ANNOTATION}: not of the form retry@2026-12-01T07:00:00Z (or cancel, suspend, resume)"
-        ]
-    return [f"annotation {REQUEST_ANNOTATION}: {request.verb} has no effect yet"]
 
 
 def digest(status: Mapping[str, Any]) -> int:

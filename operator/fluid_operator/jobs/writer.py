@@ -31,13 +31,13 @@ _CHOSEN_BY_WORKERS = frozenset({"effective", "attemptHistory", "progress", "resu
 class StatusWriter:
     """`kube` must be guarded: it asks before each write whether this replica leads. `observe` gets each answer of
     the API
-    server, so that the cache knows it before the watch does."""
+    server, so that the cache knows it before the watch does; `written` gets the object as it was and its new status."""
 
     def __init__(
         self,
         kube: Kube,
         observe: Callable[[Json], None],
-        written: Callable[[str], None] = lambda phase: None,
+        written: Callable[[ObjectKey, JobView, Mapping[str, Any]], None] = lambda key, before, body: None,
     ) -> None:
         self._kube = kube
         self._observe = observe
@@ -63,7 +63,7 @@ class StatusWriter:
             lean = {name: value for name, value in body.items() if name not in _CHOSEN_BY_WORKERS}
             answer = await self._send(key, [*patch[:2], {"op": "add", "path": "/status", "value": lean}])
         self._observe(answer)
-        self._written(body["phase"])
+        self._written(key, view, body)
         return project(answer)
 
     async def _send(self, key: ObjectKey, patch: Any) -> Json:
@@ -81,6 +81,13 @@ class StatusWriter:
         raw = await self._same(key, view)
         spec: Mapping[str, Any] = raw["spec"]
         return spec
+
+    async def read_status(self, key: ObjectKey, view: JobView) -> Mapping[str, Any]:
+        """The raw status of exactly this version, for what memory does not keep. Raises Conflict when the object is
+        another by now."""
+        raw = await self._same(key, view)
+        status: Mapping[str, Any] = raw.get("status") or {}
+        return status
 
     async def _same(self, key: ObjectKey, view: JobView) -> Json:
         raw = await self._kube.get(FLUID_JOBS, key)

@@ -19,7 +19,7 @@ name is told as a deletion and an addition. No I/O here; raw objects are project
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -59,9 +59,13 @@ class Cache(Generic[T]):
         self,
         project: Callable[[dict[str, Any]], T],
         on_change: Callable[[ObjectKey, T | None, T | None], None],
+        *,
+        owns: Callable[[ObjectKey], bool] | None = None,
     ) -> None:
+        """Keep the objects that `owns` says yes to, by default all."""
         self._project = project
         self._tell = on_change
+        self._owns = owns or (lambda key: True)
         self._entries: dict[ObjectKey, Entry[T]] = {}
         self._by_uid: dict[str, ObjectKey] = {}
         self._positions: dict[str, int] = {}
@@ -87,10 +91,22 @@ class Cache(Generic[T]):
         """Return the version up to which the scope is known completely, None before its first list."""
         return self._positions.get(scope)
 
-    def prepare(self, raw: dict[str, Any]) -> tuple[ObjectKey, Entry[T]]:
-        """Project a listed object, so that its page can be dropped before the next one is fetched."""
-        key, uid, version = identify(raw)
-        return key, Entry(uid, version, self._project(raw))
+    def prepare(self, page: Iterable[dict[str, Any]]) -> Iterator[tuple[ObjectKey, Entry[T]]]:
+        """Project the listed objects of a page, so that it can be dropped before the next one is fetched.
+
+        What is known already is not held twice while a list is read: of ten thousands of objects few have changed.
+        """
+        for raw in page:
+            key, uid, version = identify(raw)
+            if not self._owns(key):
+                continue
+            value = self._project(raw)
+            known = self._by_uid.get(uid)
+            if known == key and (old := self._entries[known]).value == value:
+                # Not the old entry itself: an answer to a write of our own may renew that before the list counts.
+                yield known, Entry(old.uid, version, old.value)
+            else:
+                yield key, Entry(uid, version, value)
 
     def replace(self, scope: str, listed: Mapping[ObjectKey, Entry[T]], version: int) -> None:
         """Make the scope exactly what was listed at this version, and tell the differences."""
@@ -113,6 +129,8 @@ class Cache(Generic[T]):
             return
         key, uid, version = identify(raw)
         self._positions[scope] = version
+        if not self._owns(key):
+            return
         old = self._entries.get(key)
         if old is not None and version <= old.version:
             return
@@ -126,6 +144,8 @@ class Cache(Generic[T]):
         key, uid, version = identify(raw)
         old = self._entries.get(key)
         known = self._positions.get(scope)
+        if not self._owns(key):
+            return False
         if known is None or version <= known or (old is not None and version <= old.version):
             return False
         self._set(key, Entry(uid, version, self._project(raw)))

@@ -23,8 +23,9 @@ import orjson
 from fluid_operator.kube.connection import Connection, open_connection
 from fluid_operator.kube.decoding import decode
 from fluid_operator.kube.errors import ApiError, TooManyRequests, Unreachable, from_status
-from fluid_operator.kube.keys import ObjectKey, Resource
+from fluid_operator.kube.keys import LEASES, ObjectKey, Resource
 from fluid_operator.kube.streams import Event, read_events
+from fluid_operator.kube.throttle import Throttle
 
 Json: TypeAlias = dict[str, Any]
 Verb: TypeAlias = Literal["get", "list", "watch", "create", "update", "patch", "delete"]
@@ -43,6 +44,9 @@ _METHODS: Mapping[Verb, str] = {
     "delete": "DELETE",
 }
 
+_NEVER_HELD_BACK = LEASES.plural
+"""A leader that waits behind its own burst loses its Lease."""
+
 
 class Call(NamedTuple):
     """One finished request, for metrics.
@@ -55,6 +59,22 @@ class Call(NamedTuple):
     resource: str
     code: int
     seconds: float
+
+
+class _Request(NamedTuple):
+    """One request, ready to be sent. `timeout` in seconds."""
+
+    verb: Verb
+    path: str
+    resource: str
+    query: Mapping[str, str] | None
+    data: bytes | None
+    headers: Mapping[str, str]
+    timeout: float
+
+    @property
+    def writes(self) -> bool:
+        return _METHODS[self.verb] != "GET"
 
 
 class Page(NamedTuple):
@@ -90,19 +110,24 @@ class Kube:
         settings: ClientSettings | None = None,
         observe: Callable[[Call], None] | None = None,
         guard: Callable[[], None] | None = None,
+        throttle: Throttle | None = None,
     ) -> None:
-        """Speak over this connection. `observe` is told of each finished request; `guard`: see `guarded`."""
+        """Speak over this connection. `observe` is told of each finished request; `guard`: see `guarded`;
+        `throttle` holds back requests, but those for Leases and watches."""
         self.connection = connection
         self._settings = settings or ClientSettings()
         self._observe = observe or (lambda call: None)
         self._guard = guard
+        self._throttle = throttle
 
     def guarded(self, guard: Callable[[], None]) -> Self:
         """Return this client with `guard` called before each try of a write; what it raises stops it.
 
         `kube.guarded(elector.check)` is a client that cannot write without leading.
         """
-        return type(self)(self.connection, settings=self._settings, observe=self._observe, guard=guard)
+        return type(self)(
+            self.connection, settings=self._settings, observe=self._observe, guard=guard, throttle=self._throttle
+        )
 
     async def request(
         self,
@@ -124,10 +149,10 @@ class Kube:
         """
         data = None if body is None else orjson.dumps(body)
         headers = {} if data is None else {"Content-Type": content_type}
-        limit = timeout or self._settings.request_timeout
+        sending = _Request(verb, path, resource, query, data, headers, timeout or self._settings.request_timeout)
         for last_try in (not wait_if_throttled, True):
             try:
-                return await self._exchange(verb, path, resource, query, data, headers, limit)
+                return await self._in_turn(sending)
             except TooManyRequests as error:
                 pause = error.retry_after
                 if last_try or pause is None or pause > self._settings.longest_retry_after:
@@ -135,19 +160,28 @@ class Kube:
             await asyncio.sleep(pause)
         raise AssertionError("the last try returns or raises")
 
-    async def _exchange(
-        self,
-        verb: Verb,
-        path: str,
-        resource: str,
-        query: Mapping[str, str] | None,
-        data: bytes | None,
-        headers: Mapping[str, str],
-        timeout: float,
-    ) -> Json:
-        """Send once and read the whole answer."""
-        if self._guard is not None and _METHODS[verb] != "GET":
+    async def _in_turn(self, request: _Request) -> Json:
+        """Send once, when the throttle allows it; waiting for that is not part of the timeout."""
+        throttle = self._throttle
+        if throttle is None or request.resource == _NEVER_HELD_BACK:
+            return await self._exchange(request)
+        await throttle.enter(request.writes)
+        code = 0
+        try:
+            answer = await self._exchange(request)
+            code = 200
+            return answer
+        except ApiError as error:
+            code = error.status
+            raise
+        finally:
+            throttle.leave(code)
+
+    async def _exchange(self, request: _Request) -> Json:
+        """Send now and read the whole answer."""
+        if self._guard is not None and request.writes:
             self._guard()
+        verb, path, resource, query, data, headers, timeout = request
         started, code = time.monotonic(), 0
         limits = aiohttp.ClientTimeout(total=timeout, sock_connect=self._settings.connect_timeout)
         try:
@@ -348,10 +382,11 @@ async def connect(
     *,
     settings: ClientSettings | None = None,
     observe: Callable[[Call], None] | None = None,
+    throttle: Throttle | None = None,
 ) -> AsyncIterator[Kube]:
     """Open a client by this kubeconfig (None: see open_connection). Raises BadConfiguration."""
     async with open_connection(kubeconfig) as connection:
-        yield Kube(connection, settings=settings, observe=observe)
+        yield Kube(connection, settings=settings, observe=observe, throttle=throttle)
 
 
 @contextmanager

@@ -37,8 +37,9 @@ _LATE = 5.0
 class InformerSettings:
     """How patient an informer is. Times in seconds."""
 
-    page: int = 500
-    """Objects per page of a list. Bounds the memory of a list to one page of raw objects."""
+    page: int = 200
+    """Objects per page of a list. Bounds the memory of a list to one page of raw objects, some 10 kB each; smaller
+    pages cost the API server more than they save here."""
     watch_timeout: int = 60
     """Length of a watch; each is stretched by up to a half at random, so that they do not end in step. Short,
     because only a watch that ends on time proves to be alive: an idle kind gets no events and no bookmarks
@@ -64,6 +65,7 @@ class Informer(Generic[T]):
         on_relist: Callable[[Mapping[ObjectKey, T]], None] | None = None,
         namespaces: Sequence[str] = (),
         selectors: Mapping[str, str] | None = None,
+        owns: Callable[[ObjectKey], bool] | None = None,
         settings: InformerSettings | None = None,
         rng: random.Random | None = None,
     ) -> None:
@@ -73,10 +75,13 @@ class Informer(Generic[T]):
         values must compare by content. `on_change` gets the old and the new value of each change, None for
         absent; `on_relist` gets the full set after each list, once every namespace has been listed. Both run
         inside the loop: keep them short. `selectors` may hold labelSelector and fieldSelector.
+
+        Objects that `owns` says no to are neither kept nor told, by default none. The API server sends them all the
+        same: no selector of its own can tell them apart.
         """
         self._kube = kube
         self._resource = resource
-        self._cache = Cache(project, on_change)
+        self._cache = Cache(project, on_change, owns=owns)
         self._on_relist = on_relist
         self._scopes = tuple(dict.fromkeys(namespaces)) or ("",)
         self._selectors = dict(selectors or {})
@@ -182,7 +187,7 @@ class Informer(Generic[T]):
             page = await self._kube.list_page(
                 self._resource, scope, limit=limit, continue_token=token, selectors=self._selectors
             )
-            listed.update(map(self._cache.prepare, page.items))
+            listed.update(self._cache.prepare(page.items))
             token = page.continue_token
             if not token:
                 return listed, int(page.resource_version)

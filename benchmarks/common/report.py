@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.table import Table
 
-from benchmarks.queue.goals import Bound, Goal
-from benchmarks.queue.measures import UNITS, Results
+from benchmarks.common.goals import Bound, Goal
+from benchmarks.common.measures import Results, Units
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +36,27 @@ class Row:
         return data
 
 
-def rows(results: Results, goals: Sequence[Goal], us: str) -> list[Row]:
-    """Every measure that was taken of us: the goals that are values, then one row for each peer."""
+def rows(results: Results, goals: Sequence[Goal], us: str, units: Units) -> list[Row]:
+    """Every measure that was taken of us: the goals that are values, then one row for each peer; one without peer and
+    goal where there is neither."""
     found = []
-    for measure in UNITS:
+    for measure in units:
         ours = results.median(measure, us)
-        if ours is None:
-            continue
-        found += [_row(measure, ours, None, None, goal) for goal in goals if goal.name == measure and not goal.peer]
-        for peer in results.sides(measure):
-            if peer != us:
-                goal = next((each for each in goals if (each.name, each.peer) == (measure, peer)), None)
-                found.append(_row(measure, ours, peer, results.median(measure, peer), goal))
+        if ours is not None:
+            found += list(_rows(measure, units[measure], ours, results, goals, us)) or [
+                _row(measure, units[measure], ours)
+            ]
     return found
+
+
+def _rows(measure: str, unit: str, ours: float, results: Results, goals: Sequence[Goal], us: str) -> Iterator[Row]:
+    for goal in goals:
+        if goal.name == measure and not goal.peer:
+            yield _row(measure, unit, ours, goal=goal)
+    for peer in results.sides(measure):
+        if peer != us:
+            judged_by = next((each for each in goals if (each.name, each.peer) == (measure, peer)), None)
+            yield _row(measure, unit, ours, peer, results.median(measure, peer), judged_by)
 
 
 def not_judged(results: Results, goals: Sequence[Goal], us: str) -> list[Goal]:
@@ -60,27 +68,34 @@ def not_judged(results: Results, goals: Sequence[Goal], us: str) -> list[Goal]:
     ]
 
 
-def _row(measure: str, ours: float, peer: str | None, peer_value: float | None, goal: Goal | None) -> Row:
+def _row(
+    measure: str,
+    unit: str,
+    ours: float,
+    peer: str | None = None,
+    peer_value: float | None = None,
+    goal: Goal | None = None,
+) -> Row:
     def met(bound: Bound | None) -> bool | None:
         return bound.met(ours, peer_value) if bound else None
 
     return Row(
         name=measure,
-        unit=UNITS[measure],
+        unit=unit,
         ours=_rounded(ours),
         peer=peer,
         peer_value=None if peer_value is None else _rounded(peer_value),
         ratio=round(ours / peer_value, 3) if peer_value else None,
-        must=str(goal.must) if goal else None,
+        must=str(goal.must) if goal and goal.must else None,
         stretch=str(goal.stretch) if goal and goal.stretch else None,
         met=met(goal.must) is not False if goal else True,
         stretch_met=met(goal.stretch) if goal else None,
     )
 
 
-def table(found: Sequence[Row], results: Results, us: str) -> Table:
+def table(title: str, found: Sequence[Row], results: Results, us: str) -> Table:
     """One line a row; a value that a limit of time cut short has a >= before it."""
-    shown = Table("MEASURE", "UNIT", "OURS", "SPREAD", "PEER", "PEER'S", "RATIO", "MUST", "STRETCH", title="Queue")
+    shown = Table("MEASURE", "UNIT", "OURS", "SPREAD", "PEER", "PEER'S", "RATIO", "MUST", "STRETCH", title=title)
     previous = ""
     for row in found:
         first = row.name != previous
@@ -91,12 +106,17 @@ def table(found: Sequence[Row], results: Results, us: str) -> Table:
             _spread(results.values[row.name][us]) if first else "",
             row.peer or "",
             "" if row.peer_value is None or row.peer is None else _shown(row.peer_value, row.name, row.peer, results),
-            "" if row.ratio is None else f"{row.ratio:.2f}x",
+            "" if row.ratio is None else f"{row.ratio:.3g}x",
             _judged(row.must, row.met),
             _judged(row.stretch, row.stretch_met),
         )
         previous = row.name
     return shown
+
+
+def amount(value: float) -> str:
+    """A number for people: whole from a hundred on, else with two digits behind the point at most."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 def _judged(bound: str | None, met: bool | None) -> str:
@@ -106,11 +126,7 @@ def _judged(bound: str | None, met: bool | None) -> str:
 
 
 def _shown(value: float, measure: str, side: str, results: Results) -> str:
-    return (
-        f"{'>= ' if (measure, side) in results.capped else ''}{value:,.0f}"
-        if value >= 100
-        else (f"{'>= ' if (measure, side) in results.capped else ''}{value:.2f}".rstrip("0").rstrip("."))
-    )
+    return f"{'>= ' if (measure, side) in results.capped else ''}{amount(value)}"
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -1,4 +1,4 @@
-"""What has to be reached: goals.yaml, read and judged. Pure but for reading the file."""
+"""What has to be reached: a goals.yaml, read and judged. Pure but for reading the file."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, Self
 
 import yaml
 
-from benchmarks.queue.errors import GoalError
-from benchmarks.queue.measures import UNITS
+from benchmarks.common.errors import GoalError
+from benchmarks.common.measures import Units
 
 _BOUND = re.compile(r"(?P<sign>>=|<=) (?P<limit>\d+(\.\d+)?)(?P<ratio>x?)")
 
@@ -43,29 +43,30 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """One line of goals.yaml. `peer` None: the bounds are values, not ratios."""
+    """One line of goals.yaml, with a must, a stretch, or both. `peer` None: the bounds are values, not ratios."""
 
     name: str
     unit: str
     peer: str | None
-    must: Bound
+    must: Bound | None
     stretch: Bound | None
 
     @classmethod
-    def parse(cls, entry: dict[str, Any]) -> Self:
+    def parse(cls, entry: dict[str, Any], units: Units) -> Self:
         name = str(entry.get("name", "an entry without name"))
         unknown = entry.keys() - {"name", "unit", "peer", "must", "stretch"}
         if unknown:
             raise GoalError(name, f"does not know {', '.join(sorted(unknown))}")
-        if UNITS.get(name) != entry.get("unit"):
+        if units.get(name) != entry.get("unit"):
             raise GoalError(name, f"there is no measure of this name in {entry.get('unit')}")
-        must = Bound.parse(name, entry.get("must"))
-        stretch = Bound.parse(name, entry["stretch"]) if "stretch" in entry else None
+        must, stretch = (Bound.parse(name, entry[kind]) if kind in entry else None for kind in ("must", "stretch"))
+        if must is None and stretch is None:
+            raise GoalError(name, "has neither must nor stretch: then it is no goal")
         if any(bound.ratio != bool(entry.get("peer")) for bound in (must, stretch) if bound):
             raise GoalError(name, "a ratio needs a peer, and a value has none")
-        return cls(name, UNITS[name], entry.get("peer"), must, stretch)
+        return cls(name, units[name], entry.get("peer"), must, stretch)
 
 
-def read(file: Path) -> list[Goal]:
+def read(file: Path, units: Units) -> list[Goal]:
     """The goals in a file. Raises GoalError, which names the entry."""
-    return [Goal.parse(entry) for entry in yaml.safe_load(file.read_text())]
+    return [Goal.parse(entry, units) for entry in yaml.safe_load(file.read_text())]

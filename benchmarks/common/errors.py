@@ -1,4 +1,4 @@
-"""What can go wrong while the queue is measured.
+"""What can go wrong while something is measured.
 
 BenchmarkError
 ├── GoalError     goals.yaml holds what cannot be judged; `goal` names the entry
@@ -7,7 +7,7 @@ BenchmarkError
 
 
 class BenchmarkError(Exception):
-    """Base of all errors of the benchmark."""
+    """Base of all errors of the benchmarks."""
 
 
 class GoalError(BenchmarkError):

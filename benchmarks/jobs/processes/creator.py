@@ -1,0 +1,77 @@
+"""The client that creates the jobs of a load, in a process of its own; the same for every side.
+
+    python -m benchmarks.jobs.processes.creator '<a Creation as JSON>'
+
+A moment is taken before each create. What a bare client writes besides, it writes as our operator does: the whole status
+in one JSON Patch, onto the version that the create has answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.jobs import manifests
+from benchmarks.jobs.manifests import JOBS, Json
+from benchmarks.jobs.processes.orders import Creation, obey, say
+from fluid_operator.kube.client import JSON_PATCH, Kube, connect
+from fluid_operator.kube.keys import FLUID_JOBS, ObjectKey
+
+
+class Creator:
+    """Carries out one order."""
+
+    def __init__(self, order: Creation) -> None:
+        self._order = order
+        self._began: dict[str, int] = {}
+        self.created = 0
+
+    async def run(self) -> dict[str, int]:
+        """When each create began, by name."""
+        async with connect(Path(self._order.kubeconfig)) as kube:
+            say(ready=True)
+            numbers, start = iter(range(self._order.count)), time.monotonic()
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(min(self._order.concurrency, self._order.count)):
+                    tasks.create_task(self._create_some(kube, numbers, start))
+        return self._began
+
+    async def _create_some(self, kube: Kube, numbers: Iterator[int], start: float) -> None:
+        """Take one number after the other, each when its time has come."""
+        for number in numbers:
+            if self._order.per_second:
+                await asyncio.sleep(max(0.0, start + number / self._order.per_second - time.monotonic()))
+            name = f"{self._order.prefix}-{number}"
+            self._began[name] = time.monotonic_ns()
+            await self._create(kube, name)
+            self.created += 1
+
+    async def _create(self, kube: Kube, name: str) -> None:
+        namespace = self._order.namespace
+        if self._order.side == "native":
+            await kube.create(JOBS, manifests.native(namespace, name))
+            return
+        spec = {"completions": self._order.completions, "parallelism": 1000} if self._order.completions else {}
+        made = await kube.create(FLUID_JOBS, manifests.fluid(namespace, name, **spec))
+        if self._order.status is not None:
+            patch = _status_patch(made, self._order.status)
+            key = ObjectKey(namespace, name)
+            await kube.patch(FLUID_JOBS, key, patch, subresource="status", content_type=JSON_PATCH)
+
+
+def _status_patch(made: Json, status: Json) -> list[Json]:
+    meta = made["metadata"]
+    return [
+        {"op": "test", "path": "/metadata/uid", "value": meta["uid"]},
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
+        {"op": "add", "path": "/status", "value": status},
+    ]
+
+
+if __name__ == "__main__":
+    creator = Creator(Creation(**json.loads(sys.argv[1])))
+    obey(creator.run(), lambda: creator.created)
