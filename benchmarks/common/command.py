@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks.common.errors import BenchmarkError
 from benchmarks.common.goals import Goal
@@ -19,7 +18,8 @@ from benchmarks.common.measures import Results, Units
 from benchmarks.common.report import Row, not_judged, rows, table
 from fluid_dev.errors import DevError, Interrupted
 
-console = Console(highlight=False)
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+"""A file has no width of its own: tables there are as wide as they need."""
 
 
 def conclude(
@@ -30,7 +30,7 @@ def conclude(
     `hide`: measures that the caller shows in a table of its own; they are written all the same.
     """
     found = rows(results, goals, us, units)
-    show(table(title, [row for row in found if row.name not in hide], results, us))
+    console.print(table(title, [row for row in found if row.name not in hide], results, us))
     for goal in not_judged(results, goals, us):
         bound = goal.must or goal.stretch
         console.print(f"not judged: {goal.name} {bound} of {goal.peer}, which was not measured", style="yellow")
@@ -43,11 +43,6 @@ def write(found: Sequence[Row], out: Path) -> None:
     """The rows as JSON, in a file whose folder may not exist yet."""
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps([row.to_json() for row in found], indent=2) + "\n")
-
-
-def show(shown: Table) -> None:
-    """Print a table as wide as it is where nobody looks at it on a terminal: a file has no width."""
-    console.print(shown, width=None if console.is_terminal else 160)
 
 
 def run(main: Callable[..., Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 
 from benchmarks.jobs.requests import Requests, status_writes, total, writes
@@ -80,3 +81,13 @@ def cost_measures(before: Mapping[str, Usage], after: Mapping[str, Usage], jobs:
 def megabytes(size: int) -> float:
     """From bytes."""
     return size / _MB
+
+
+def series_sums(metrics: str) -> dict[str, float]:
+    """Of each metric in a text, the sum over its series."""
+    found: dict[str, float] = defaultdict(float)
+    for line in metrics.splitlines():
+        if line and not line.startswith("#"):
+            series, _, value = line.rpartition(" ")
+            found[series.partition("{")[0]] += float(value)
+    return found

@@ -1,45 +1,40 @@
-"""What the sides run on: one whole control plane with fake nodes, and on it, where a side needs them, our operator,
-our worker and Redis. Each load gets a stage of its own, so that nobody inherits another's objects or caches.
+"""What the sides run on: one whole control plane with fake nodes, and ours where a side needs it. Each load gets a
+stage of its own, so that nobody inherits another's objects or caches.
 
-The operator runs as it would in a cluster: under its service account's name, with the roles of `manifests/base` and its
-default settings. Everything lies in one folder and ends with the context that started it.
+Everything lies in one folder and ends with the context that started it.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from benchmarks.common.places import CHECKOUT
 from benchmarks.jobs import manifests, requests, usage
 from benchmarks.jobs.helpers import Helper
-from benchmarks.jobs.measures import Moments
-from benchmarks.jobs.operator import Operator
+from benchmarks.jobs.manifests import Json
+from benchmarks.jobs.ours import Ours
 from benchmarks.jobs.processes.orders import Creation, Watching
 from benchmarks.jobs.requests import Requests
+from benchmarks.jobs.sides import Side
 from benchmarks.jobs.usage import Usage
 from fluid_dev.binaries import Binaries, FakeNodeBinaries
 from fluid_dev.cluster import Cluster
+from fluid_dev.errors import ClusterError
 from fluid_dev.fake_nodes import FakeNodes
 from fluid_dev.processes import Process
-from fluid_dev.redis import RedisServer
 
 NAMESPACE = "bench"
-_BASE = CHECKOUT / "manifests" / "base"
-_CRDS = CHECKOUT / "crds"
-
-REDIS_DURABILITY = ("--appendfsync", "everysec")
+CONCURRENCY = 32
+"""Creates that the client has under way at a time, for every side."""
 
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """What has to be built once for all stages."""
+    """What is built once for all stages."""
 
     cluster: Binaries
     nodes: FakeNodeBinaries
@@ -47,10 +42,10 @@ class Programs:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What was asked of the API server, and what every component has cost, since they started."""
+    """What was asked of the API server, and what each component has cost, since they started."""
 
     requests: Requests
-    usage: dict[str, Usage]
+    usage: Mapping[str, Usage]
 
 
 class Stage:
@@ -59,46 +54,87 @@ class Stage:
     def __init__(self, folder: Path, programs: Programs) -> None:
         self.cluster = Cluster(folder / "cluster", programs.cluster, die_with_parent=True, all_controllers=True)
         self.nodes = FakeNodes(self.cluster, programs.nodes, die_with_parent=True)
-        self.redis = RedisServer(folder / "redis", appendonly=True, die_with_parent=True, args=REDIS_DURABILITY)
-        self.operator = Operator(self.cluster, folder / "operator")
-        self._worker = Process("worker", folder / "worker", die_with_parent=True)
+        self.ours = Ours(self.cluster, folder / "ours", NAMESPACE)
         self._folder = folder
-        self._ours: dict[str, Process] = {}
 
     def __enter__(self) -> Self:
-        self.cluster.start()
-        self.cluster.apply_crds(_CRDS)
-        self.nodes.start()
-        self.apply([manifests.namespace(NAMESPACE)])
+        try:
+            self.cluster.start()
+            self.cluster.apply_crds(CHECKOUT / "crds")
+            self.nodes.start()
+            self.cluster.apply([manifests.namespace(NAMESPACE)])
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop_ours()
+        self.ours.stop()
         self.nodes.stop()
         self.cluster.stop(wipe=True)
 
-    # -- ours -----------------------------------------------------------------------------------------------------------
+    # -- the two ends of a load ---------------------------------------------------------------------------------------
 
-    def start_ours(self) -> None:
-        """Redis, an environment, the operator and one worker; returns when the environment is ready."""
-        self.redis.start()
-        self.operator.grant(_BASE)
-        self.add_environment(NAMESPACE)
-        self._worker.argv = [sys.executable, "-m", "fluid_processors"]
-        self._worker.start_with(self._worker_environment())
-        self.operator.start()
-        self._ours = {"operator": self.operator.process, "worker": self._worker, "redis": self.redis.process}
-        ready = ("wait", "--for=condition=Ready", "--timeout=60s", f"fluidenvironment/{manifests.ENVIRONMENT}")
-        self.cluster.kubectl(f"--namespace={NAMESPACE}", *ready)
+    def creator(
+        self,
+        side: Side,
+        prefix: str,
+        count: int,
+        *,
+        namespace: str = NAMESPACE,
+        per_second: float = 0.0,
+        completions: int = 0,
+        status: Json | None = None,
+    ) -> Helper:
+        """Whoever creates so many jobs; begins at once."""
+        order = Creation(
+            kubeconfig=str(self.cluster.kubeconfig),
+            side=side.key,
+            namespace=namespace,
+            prefix=prefix,
+            count=count,
+            concurrency=CONCURRENCY,
+            per_second=per_second,
+            completions=completions,
+            status=status,
+        )
+        return self._helper(order)
 
-    def add_environment(self, namespace: str) -> None:
-        """An environment on the stage's Redis, in a namespace that exists."""
-        self.cluster.kubectl("apply", f"--namespace={namespace}", f"--kustomize={_BASE / 'rbac' / 'environment'}")
-        self.apply(manifests.environment(namespace, self.redis.url))
+    def watcher(self, side: Side, prefix: str, count: int) -> Helper:
+        """Whoever notes when these jobs are Complete; returns when it watches."""
+        order = Watching(
+            kubeconfig=str(self.cluster.kubeconfig), side=side.key, namespace=NAMESPACE, prefix=prefix, count=count
+        )
+        helper = self._helper(order)
+        helper.ready()
+        return helper
 
-    def stop_ours(self) -> None:
-        """Stop what `start_ours` started; what it has written stays in the cluster."""
-        self._worker.stop()
-        self.operator.process.stop(within=10)
-        self.redis.stop(wipe=True)
-        self._ours = {}
+    def _helper(self, order: Creation | Watching) -> Helper:
+        return Helper(order, self._folder / "helpers.log", self.check)
+
+    # -- what is there ------------------------------------------------------------------------------------------------
+
+    @property
+    def components(self) -> dict[str, Process]:
+        """What runs, by the name of its component."""
+        theirs = {**self.cluster.processes, **self.nodes.processes}
+        return {name.removeprefix("kube-"): process for name, process in theirs.items()} | self.ours.processes
+
+    def check(self) -> None:
+        """Raise ProcessDied, with the end of its log, unless every component runs."""
+        for process in self.components.values():
+            process.check()
+
+    def snapshot(self) -> Snapshot:
+        """How things stand now."""
+        metrics = self.cluster.get("/metrics")
+        if metrics is None:
+            raise ClusterError("the API server does not tell its metrics")
+        costs = {name: usage.of(process.pid) for name, process in self.components.items()}
+        return Snapshot(requests.read(metrics.decode()), costs)
+
+    def status(self, name: str) -> Json:
+        """The status of a FluidJob."""
+        text = self.cluster.kubectl(f"--namespace={NAMESPACE}", "get", "fluidjob", name, "--output=json")
+        found: Json = json.loads(text)["status"]
+        return found

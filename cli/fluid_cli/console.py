@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.text import Text
 
 PHASE_STYLES: Final = {
@@ -49,6 +49,14 @@ def phase_text(phase: str) -> Text:
 def say(message: str, style: str = "") -> None:
     """One line about what is going on, on standard error."""
     stderr().print(Text(message, style=style), soft_wrap=True)
+
+
+def print_trimmed(console: Console, renderable: RenderableType) -> None:
+    """Print without the spaces with which rich fills up the ends of lines."""
+    for segments in console.render_lines(renderable, pad=False):
+        line = Text.assemble(*((segment.text, segment.style or "") for segment in segments))
+        line.rstrip()
+        console.print(line, soft_wrap=True)
 
 
 def _console(*, stderr: bool) -> Console:

@@ -8,7 +8,8 @@
         ├── MissingRight        the caller may not do something that the answer needs
         ├── NoQueueAccess       Redis cannot be asked, for any other reason than a right
         ├── StillWaiting        the time given by --timeout is over
-        └── Declined            the question whether to go on was answered with no
+        ├── Declined            the question whether to go on was answered with no
+        └── Interrupted         exit code 130: Ctrl-C, or asked to end
 
 Errors of the rooms below (the API server's, the queue's) are put into words by `translation`.
 """
@@ -84,3 +85,9 @@ class Declined(CliError):
 
     def __init__(self) -> None:
         super().__init__("nothing was done")
+
+
+class Interrupted(CliError):
+    """The user does not want to wait for the end. That is no failure, and nothing is said about it."""
+
+    exit_code = 130

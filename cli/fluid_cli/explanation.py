@@ -78,7 +78,10 @@ def error_text(error: Mapping[str, Any] | None) -> str:
 def _waits_for(job: Job) -> tuple[str, str] | None:
     ready = job.condition("Ready")
     if not ready.reason:
-        return "NotSeenYet", "no operator has looked at this object yet: does one run, and does it serve this namespace?"
+        return (
+            "NotSeenYet",
+            "no operator has looked at this object yet: does one run, and does it serve this namespace?",
+        )
     return None if ready.reason == "Running" else (ready.reason, ready.message)
 
 
@@ -105,8 +108,7 @@ def _timeline(job: Job, now: datetime, facts: QueueFacts | None) -> Iterator[Mom
 
 
 def _attempts(job: Job) -> Iterator[Moment]:
-    history = job.status.get("attemptHistory") or ()
-    for attempt in history:
+    for attempt in job.status.get("attemptHistory") or ():
         started = parse_time(attempt.get("startTime"))
         if started is None:
             continue
@@ -148,7 +150,8 @@ def _progress(job: Job, facts: QueueFacts | None) -> Iterator[str]:
     children = job.status.get("children")
     if children:
         left = children["total"] - children["succeeded"] - children["failed"]
-        yield f"children: {children['succeeded']} of {children['total']} succeeded, {children['failed']} failed, {left} left"
+        done = f"{children['succeeded']} of {children['total']} succeeded"
+        yield f"children: {done}, {children['failed']} failed, {left} left"
 
 
 def _indexes(job: Job, facts: QueueFacts | None) -> Iterator[str]:
@@ -171,6 +174,9 @@ def _notes(job: Job) -> Iterator[str]:
         yield f"The request {job.request} has not been carried out yet."
     if job.status.get("deduplicatedBy"):
         yield f"It was a twin of {job.status['deduplicatedBy']}, which does the work."
+    history = job.status.get("attemptHistory") or ({"attempt": 1},)
+    if history[0]["attempt"] > 1:
+        yield f"Attempts before number {history[0]['attempt']} are no longer kept."
     unsupported = job.condition("NotYetSupported")
     if unsupported.holds:
         yield f"Without effect: {unsupported.message}."

@@ -25,20 +25,26 @@ def render(told: Explanation, now: datetime, zone: tzinfo | None = None) -> Rend
     """The whole answer of `fluid why`. `zone` None: the machine's."""
     parts: list[RenderableType] = [_headline(told)]
     for title, section in _sections(told, now, zone):
-        parts += [Text(""), Text(title, style="bold"), Padding(section, (0, 0, 0, 2))]
+        parts += [Text(""), Text(title, style="bold"), Padding(section, (0, 0, 0, 2), expand=False)]
     return Group(*parts)
 
 
 def _headline(told: Explanation) -> RenderableType:
     job = told.job
-    facts = [job.type, f"queue {job.queue}" if job.queue else "", f"environment {job.environment}" if job.environment else ""]
+    facts = [
+        job.type,
+        f"queue {job.queue}" if job.queue else "",
+        f"environment {job.environment}" if job.environment else "",
+    ]
     run = job.status.get("run") or 0
     facts.append(f"run {run}" if run > 1 else "")
     first = Text.assemble((job.name, "bold"), "  ", phase_text(job.phase))
     reason = job.condition("Ready").reason
     if reason and reason != job.phase:
         first.append(f" ({reason})")
-    return Group(first, Text(" · ".join(filter(None, facts)), style="dim"), Text(told.summary))
+    lines = [first, Text(" · ".join(filter(None, facts)), style="dim")]
+    # What a job waits for is told below, in the same words.
+    return Group(*lines) if told.waits_for else Group(*lines, Text(told.summary))
 
 
 def _sections(told: Explanation, now: datetime, zone: tzinfo | None) -> Iterator[tuple[str, RenderableType]]:
@@ -96,7 +102,9 @@ def queue_lines(facts: QueueFacts, now: datetime) -> list[str]:
         lines.append("the whole environment is suspended: nothing starts")
     if stats:
         lines += [*_held(stats, now), _counts(stats)]
-    heard = "no worker was heard of" if not facts.workers else f"{facts.workers} {_plural('worker', facts.workers)} alive"
+    heard = (
+        "no worker was heard of" if not facts.workers else f"{facts.workers} {_plural('worker', facts.workers)} alive"
+    )
     lines.append(f"{heard} in the last minute" if not facts.workers else f"{heard} (heard of in the last minute)")
     return lines
 
@@ -130,7 +138,9 @@ def _events(told: Explanation, now: datetime) -> RenderableType:
     for event in told.events:
         times = f" (x{event.count})" if event.count > 1 else ""
         style = "yellow" if event.type == "Warning" else ""
-        table.add_row(distance(event.when, now) if event.when else "", Text(event.reason + times, style=style), event.note)
+        table.add_row(
+            distance(event.when, now) if event.when else "", Text(event.reason + times, style=style), event.note
+        )
     return table
 
 

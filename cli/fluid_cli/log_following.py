@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from fluid_queue import HintReader, Queue, QueueUnavailable
+from fluid_queue import HintReader, Queue
+from fluid_queue.hints import BLOCK_SECONDS
 
 
 def added(before: Sequence[str], after: Sequence[str]) -> Sequence[str]:
@@ -22,8 +24,7 @@ async def follow(queue: Queue, job_id: str) -> AsyncGenerator[str]:
     """The lines of the log, and each further one, until the job has ended and its last line was told.
 
     Lines alone wake nobody: besides the hints about the job, the log is read when a read of hints ends empty-handed,
-    which is every other second. Raises QueueError; an outage of Redis is waited out by the reader of hints only once
-    it has started."""
+    which is every other second. Raises QueueError."""
     reader = HintReader(queue)
     try:
         async with aclosing(_read(queue, reader, job_id)) as lines:
@@ -48,11 +49,11 @@ async def _read(queue: Queue, reader: HintReader, job_id: str) -> AsyncGenerator
 
 
 async def _next(reader: HintReader, job_id: str) -> None:
-    """Wait for a hint about this job, or for a read without any."""
+    """Wait for a hint about this job; without one, for as long as a read of an idle queue takes: the hints of a busy
+    one never end."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + BLOCK_SECONDS
     while True:
-        try:
-            hints = await reader.read()
-        except QueueUnavailable:
-            hints = await reader.read()  # a broken connection is opened anew once; a Redis that is away is told
-        if hints.resync or job_id in hints.ids or not hints.ids:
+        hints = await reader.read()
+        if hints.resync or job_id in hints.ids or not hints.ids or loop.time() >= deadline:
             return

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fluid_cli.environments import find_environment
-from fluid_cli.errors import CliError, MissingRight
+from fluid_cli.errors import BadUsage, CliError, MissingRight
 from fluid_cli.job import Job
 from fluid_cli.queue_access import open_queue
 from fluid_cli.session import Session
@@ -41,13 +41,14 @@ async def queue_facts(session: Session, job: Job, redis_url: str) -> QueueFacts 
         async with open_queue(session, environment, redis_url) as queue:
             return await read_facts(queue, job)
     except MissingRight as error:
-        return f"Not shown: {_WOULD_SHOW}. For that you need the right to {error.verb} {error.resource} in {error.namespace}."
+        why = f"for that you need the right to {error.verb} {error.resource} in namespace {error.namespace}"
     except QueueError as error:
-        return f"Not shown: {_WOULD_SHOW}. {_sentence(queue_sentence(error))}"
+        why = queue_sentence(error)
+    except BadUsage:
+        raise
     except CliError as error:
-        if error.exit_code != CliError.exit_code:
-            raise
-        return f"Not shown: {_WOULD_SHOW}. {_sentence(str(error))}"
+        why = str(error)
+    return f"Not shown: {_WOULD_SHOW}. {why[:1].upper()}{why[1:].rstrip('.')}."
 
 
 async def read_facts(queue: Queue, job: Job) -> QueueFacts:
@@ -66,7 +67,3 @@ async def _place(queue: Queue, name: str, record: JobRecord) -> int | None:
     page = await queue.list_jobs(name, record.state, limit=_LOOKED_THROUGH)
     ids = [each.id for each in page.records]
     return ids.index(record.id) if record.id in ids else None
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:].rstrip(".") + "."

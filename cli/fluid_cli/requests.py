@@ -63,21 +63,19 @@ async def carried_out(
     """Wait until every job has carried the request out, was deleted, or was asked for something else.
 
     A cancel is carried out when the job has ended, a retry when the new run has begun."""
-    waiting = {job.uid for job in jobs}
+    waiting = {job.uid: job for job in jobs}
     follower = Follower(session.kube, FLUID_JOBS, session.namespace, selectors)
     found = {job.uid: job for job in map(Job, await follower.start())}
     for uid in list(waiting):
         if uid not in found or _is_done(verb, text, found[uid]):
-            waiting.discard(uid)
-            on_done(found.get(uid) or Job({"metadata": {"name": ""}}))
+            on_done(waiting.pop(uid))
     if not waiting:
         return
     async with aclosing(follower.changes()) as changes:
         async for change in changes:
             job = Job(change.object)
             if job.uid in waiting and (change.deleted or _is_done(verb, text, job)):
-                waiting.discard(job.uid)
-                on_done(job)
+                on_done(waiting.pop(job.uid))
             if not waiting:
                 return
 

@@ -18,7 +18,7 @@ from fluid_operator.kube.errors import (
     Unauthorized,
     Unreachable,
 )
-from fluid_queue import QueueAccessDenied, QueueError, UnreadableValue
+from fluid_queue import QueueAccessDenied, QueueError, QueueUnavailable, UnreadableValue
 
 CRDS_MISSING = "the FluidJob CRD is not installed: kubectl apply -f crds/"
 
@@ -70,6 +70,9 @@ def queue_sentence(error: QueueError) -> str:
     """What the queue raised, for the person at the terminal. Holds no part of an address."""
     if isinstance(error, QueueAccessDenied):
         return f"Redis does not let this user in: {error}"
+    if type(error) is QueueUnavailable:
+        # What a socket says holds the host, and an address is nobody's business.
+        return "Redis cannot be reached, or cannot serve at the moment"
     if isinstance(error, UnreadableValue):
         return f"{error}; the command needs the workers' FLUID_ENCRYPTION_KEYS to read it"
     return str(error)

@@ -5,13 +5,15 @@ found again by its state folder, so one command can start a cluster and a later 
 """
 
 import hashlib
+import json
 import shutil
 import ssl
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from fluid_dev import control_plane, kubeconfig
 from fluid_dev.binaries import Binaries
@@ -116,6 +118,11 @@ class Cluster:
         if check and done.returncode:
             raise ClusterError(f"kubectl {' '.join(args)}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout if check else done.stdout + done.stderr
+
+    def apply(self, documents: Iterable[Mapping[str, Any]]) -> None:
+        """Apply these objects, all in one go, each in the namespace that it names."""
+        listed = {"apiVersion": "v1", "kind": "List", "items": list(documents)}
+        self.kubectl("apply", "--server-side", "--filename=-", input=json.dumps(listed))
 
     def apply_crds(self, folder: Path) -> None:
         """Apply every CRD of the folder and wait until all of them are served and garbage-collected."""

@@ -49,8 +49,7 @@ class FakeNodes:
         self._configure()
         for process in self.processes.values():
             process.ensure()
-        listed = {"apiVersion": "v1", "kind": "List", "items": [_node(number) for number in range(self._count)]}
-        self._cluster.kubectl("apply", "--server-side", "--filename=-", input=json.dumps(listed))
+        self._cluster.apply(_node(number) for number in range(self._count))
         until(self._ready, _READY_SECONDS, f"{self._count} fake nodes are ready", pause=0.2)
 
     def stop(self) -> None:

@@ -65,7 +65,9 @@ async def serve_term(kube: Kube, elector: Elector, settings: OperatorSettings, m
     namespaces = settings.namespaces
     events = EventRecorder(kube.guarded(elector.check), elector.identity, metrics)
     jobs = _jobs(kube, registry, elector, settings, metrics, events)
-    environments = EnvironmentsController(kube, registry, elector, metrics, namespaces=namespaces, answers=shard.first)
+    environments = EnvironmentsController(
+        kube, registry, elector, metrics, namespaces=namespaces, answers=shard.first, record=events.record
+    )
     schedules = SchedulesController(kube, elector, metrics, namespaces=namespaces)
     try:
         with (

@@ -98,6 +98,7 @@ def test_a_good_object_at_the_limit_is_accepted(cluster: Cluster, namespace: str
     create(cluster, namespace, builder)
 
 
+@pytest.mark.field("spec.cancelled", "bad value")
 def test_a_cancelled_job_cannot_be_taken_back(cluster: Cluster, namespace: str) -> None:
     create(cluster, namespace, fluid_job("x").spec(cancelled=True, runId="one"))
     for change in ({"cancelled": False}, {"cancelled": None}, {"cancelled": False, "runId": "one"}):
@@ -105,6 +106,7 @@ def test_a_cancelled_job_cannot_be_taken_back(cluster: Cluster, namespace: str) 
             patch(cluster, namespace, "fluidjob", change)
 
 
+@pytest.mark.field("spec.cancelled", "after")
 def test_a_cancelled_job_is_taken_back_with_a_new_run_id(cluster: Cluster, namespace: str) -> None:
     create(cluster, namespace, fluid_job("x").spec(cancelled=True))
     patch(cluster, namespace, "fluidjob", {"cancelled": False, "runId": "two"})

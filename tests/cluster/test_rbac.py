@@ -29,9 +29,10 @@ class Grants:
     def apply(self, part, namespace):
         self.cluster.kubectl("apply", f"--namespace={namespace}", f"--kustomize={BASE / part}")
 
-    def may(self, verb, resource, namespace="team-a"):
+    def may(self, verb, resource, namespace="team-a", name=""):
         resource, _, subresource = resource.partition("/")
         who = [f"--as={USER}", *(f"--as-group={group}" for group in GROUPS)]
+        resource = f"{resource}/{name}" if name else resource
         what = [verb, resource, f"--subresource={subresource}", f"--namespace={namespace}"]
         answer = self.cluster.kubectl("auth", "can-i", *what, *who, check=False).split()[0]
         assert answer in ("yes", "no")
@@ -104,8 +105,17 @@ def test_an_environment_whose_namespace_was_not_bound_says_which_role_is_missing
         ("patch", "fluidjobs.jobs.fluidcalendar.com"),
         ("create", "fluidjobs.jobs.fluidcalendar.com"),
         ("patch", "fluidenvironments.jobs.fluidcalendar.com"),
+        ("deletecollection", "fluidjobs.jobs.fluidcalendar.com"),
+        ("delete", "fluidschedules.jobs.fluidcalendar.com"),
+        ("delete", "fluidenvironments.jobs.fluidcalendar.com"),
+        ("list", "configmaps"),
+        ("watch", "configmaps"),
+        ("update", "configmaps"),
+        ("patch", "configmaps"),
+        ("delete", "configmaps"),
         ("list", "pods"),
         ("create", "pods"),
+        ("delete", "pods"),
         ("create", "serviceaccounts/token"),
         ("list", "namespaces"),
         ("list", "leases.coordination.k8s.io"),
@@ -124,6 +134,15 @@ def test_the_roles_allow_secrets_by_name_only_where_a_namespace_was_bound(shared
     assert shared_grants.may("patch", "fluidjobs.jobs.fluidcalendar.com/status", "team-b")
 
 
+def test_the_roles_allow_to_delete_jobs_and_to_keep_a_ledger_only_where_a_namespace_was_bound(shared_grants):
+    assert shared_grants.may("delete", "fluidjobs.jobs.fluidcalendar.com", "team-b")
+    assert shared_grants.may("create", "configmaps", "team-a")
+    assert shared_grants.may("patch", "configmaps", "team-a", name="fluid-ledger")
+    assert not shared_grants.may("patch", "configmaps", "team-a", name="kube-root-ca.crt")
+    assert not shared_grants.may("create", "configmaps", "team-b")
+    assert not shared_grants.may("patch", "configmaps", "team-b", name="fluid-ledger")
+
+
 @pytest.fixture(scope="module")
 def shared_grants(cluster):
     """Everything applied, for tests that only ask."""
@@ -138,3 +157,10 @@ def test_both_ways_to_serve_grant_the_same_rules():
         return next(yaml.safe_load_all((BASE / "rbac" / path).read_text()))["rules"]
 
     assert rules("cluster-wide/cluster-role.yaml") == rules("namespaced/role.yaml")
+
+
+def test_the_roles_allow_to_write_events_and_nothing_else_with_them(shared_grants):
+    for verb in ("create", "patch"):
+        assert shared_grants.may(verb, "events.events.k8s.io", "team-b")
+    for verb in ("get", "list", "delete", "update"):
+        assert not shared_grants.may(verb, "events.events.k8s.io", "team-b")

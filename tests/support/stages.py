@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -16,6 +17,7 @@ from fluid_dev.cluster import Cluster
 from fluid_dev.errors import DevError, TimedOut
 from fluid_dev.processes import Process
 from fluid_dev.redis import RedisServer
+from fluid_operator.api.meta import REQUEST_ANNOTATION
 from fluid_queue import Queue
 from support.folders import fresh_folder
 from support.ledger_probe import LEDGER
@@ -87,8 +89,9 @@ class Stage:
 
     # -- parts --------------------------------------------------------------------------------------------------------
 
-    def environment(self, name: str = "default") -> None:
-        """A FluidEnvironment on the stage's Redis; others than `default` have their own key prefix."""
+    def environment(self, name: str = "default", **spec: Any) -> None:
+        """A FluidEnvironment on the stage's Redis; others than `default` have their own key prefix. `spec` sets
+        further fields."""
         secret = {
             "apiVersion": "v1",
             "kind": "Secret",
@@ -96,7 +99,7 @@ class Stage:
             "stringData": {"url": self.redis.url},
         }
         self.kubectl("apply", "-f", "-", input=json.dumps(secret))
-        self.apply(fluid_environment(name).spec(image="example.org/app:1", workers=[]))
+        self.apply(fluid_environment(name).spec(image="example.org/app:1", workers=[], **spec))
 
     def operator(self, **settings: str) -> Operator:
         """One more replica; does not wait until it leads."""
@@ -143,6 +146,11 @@ class Stage:
     def status(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = self.job(name).get("status", {})
         return found
+
+    def ask(self, what: str, verb: str) -> None:
+        """Make a request by annotation, of `fj/name` or `fe/name`."""
+        moment = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        self.kubectl("annotate", "--overwrite", what, f"{REQUEST_ANNOTATION}={verb}@{moment}")
 
     def condition(self, name: str, kind: str = "Ready") -> dict[str, Any]:
         """One condition of a job, {} where it is not there."""

@@ -68,7 +68,7 @@ def test_a_misfit_names_the_field_and_the_value():
 def test_many_misfits_are_told_in_part_and_counted():
     found = refusal({"seconds": 1, "people": [{"age": "x"} for _ in range(12)]})
     assert found.message.count("spec.payload.people") == 5
-    assert found.message.endswith("and 7 more")
+    assert found.message.endswith("and more")
 
 
 def test_no_value_and_no_name_from_a_secret_is_repeated():

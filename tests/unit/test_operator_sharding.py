@@ -25,10 +25,10 @@ def test_an_object_belongs_to_exactly_one_shard(key: ObjectKey, count: int):
 @pytest.mark.parametrize(
     ("key", "thirds", "hundredths"),
     [
-        (ObjectKey("fluid-calendar", "a"), 2, 60),
-        (ObjectKey("fluid-calendar", "sync-feed-42"), 1, 67),
-        (ObjectKey("fluid-calendar-staging", "sync-feed-42"), 0, 0),
-        (ObjectKey("a", "b.c"), 0, 0),
+        (ObjectKey("fluid-calendar", "a"), 2, 46),
+        (ObjectKey("fluid-calendar", "sync-feed-42"), 1, 55),
+        (ObjectKey("fluid-calendar-staging", "sync-feed-42"), 2, 84),
+        (ObjectKey("a", "b.c"), 2, 19),
     ],
 )
 def test_where_an_object_belongs_never_changes(key: ObjectKey, thirds: int, hundredths: int):

@@ -2,8 +2,8 @@
 
     python -m benchmarks.jobs.processes.creator '<a Creation as JSON>'
 
-A moment is taken before each create. What a bare client writes besides, it writes as our operator does: the whole status
-in one JSON Patch, onto the version that the create has answered.
+A moment is taken before each create. What a bare client writes besides, it writes as our operator does: the whole
+status in one JSON Patch, onto the version that the create has answered.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.jobs import manifests
 from benchmarks.jobs.manifests import JOBS, Json
-from benchmarks.jobs.processes.orders import Creation, obey, say
+from benchmarks.jobs.processes.orders import PATIENT, Creation, obey, say
 from fluid_operator.kube.client import JSON_PATCH, Kube, connect
 from fluid_operator.kube.keys import FLUID_JOBS, ObjectKey
 
@@ -32,7 +32,7 @@ class Creator:
 
     async def run(self) -> dict[str, int]:
         """When each create began, by name."""
-        async with connect(Path(self._order.kubeconfig)) as kube:
+        async with connect(Path(self._order.kubeconfig), settings=PATIENT) as kube:
             say(ready=True)
             numbers, start = iter(range(self._order.count)), time.monotonic()
             async with asyncio.TaskGroup() as tasks:

@@ -15,9 +15,13 @@ from typing import Any
 
 import uvloop
 
+from fluid_operator.kube.client import ClientSettings
 from fluid_operator.kube.errors import ApiError, Unreachable
 
 _PROGRESS_SECONDS = 0.5
+
+PATIENT = ClientSettings(request_timeout=120.0, connect_timeout=30.0)
+"""A server that is slow because of the load is what we are here to see."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.jobs.manifests import JOBS, Json
-from benchmarks.jobs.processes.orders import JobFailed, Watching, obey, say
+from benchmarks.jobs.processes.orders import PATIENT, JobFailed, Watching, obey, say
 from fluid_operator.kube.client import Kube, connect
 from fluid_operator.kube.errors import Gone, Unreachable
 from fluid_operator.kube.keys import FLUID_JOBS
@@ -39,7 +39,7 @@ class Watcher:
 
     async def run(self) -> dict[str, int]:
         """When each job was first seen Complete, by name."""
-        async with connect(Path(self._order.kubeconfig)) as kube:
+        async with connect(Path(self._order.kubeconfig), settings=PATIENT) as kube:
             while len(self._seen) < self._order.count:
                 version = await self._list(kube)
                 try:

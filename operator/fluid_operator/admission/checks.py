@@ -12,7 +12,7 @@ from typing import Any
 
 from fluid_operator.admission.reviews import Review
 from fluid_operator.api.conditions import Reason
-from fluid_operator.api.fluidjob import FLUID_JOB, FluidJobSpec
+from fluid_operator.api.fluidjob import FLUID_JOB, FluidJobSpec, RunPolicy
 from fluid_operator.api.meta import GROUP, REQUEST_ANNOTATION
 from fluid_operator.api.spechash import RUN_DEFINING
 from fluid_operator.environments.types import KnownType
@@ -76,7 +76,7 @@ def check_against(spec: FluidJobSpec, known: KnownType) -> Iterator[None]:
     if spec.payload_from or spec.items_from:
         return
     payload = dict(spec.payload or {})
-    if spec.items is None:
+    if not spec.items:
         payloads.check_payload(payload, known, secret=False)
         return
     for number, item in enumerate(spec.items):
@@ -89,11 +89,19 @@ def is_refusal(problem: Problem) -> bool:
     return problem.terminal
 
 
-def may_have_run(review: Review) -> bool:
-    """Whether the object is one that somebody else re-creates for ever, and that may take over an earlier outcome
-    instead of running: to refuse it would break the sync of a whole repository over a job that is long done."""
-    policy = str(_spec(review.new).get("runPolicy") or "Auto")
-    meta = {"name": review.name, "namespace": review.namespace} | dict(_metadata(review.new))
+def takes_over(review: Review) -> bool:
+    """Whether the object is one that a tool creates again and again, and that takes over an earlier outcome of the same
+    spec instead of running: to refuse it would break the sync of a whole repository over a job that is long done."""
+    policy = str(_spec(review.new).get("runPolicy") or RunPolicy.AUTO.value)
+    told = _metadata(review.new)
+    owners = told.get("ownerReferences")
+    meta = {
+        "name": review.name,
+        "namespace": review.namespace,
+        "annotations": _texts(told, "annotations"),
+        "labels": _texts(told, "labels"),
+        "ownerReferences": [each for each in owners if isinstance(each, Mapping)] if isinstance(owners, list) else [],
+    }
     return review.operation == "CREATE" and runs_once(meta, policy)
 
 
@@ -106,8 +114,11 @@ def _spec(raw: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _request(raw: Mapping[str, Any]) -> str:
-    value = _mapping(_metadata(raw), "annotations").get(REQUEST_ANNOTATION)
-    return value[:REQUEST_LIMIT] if isinstance(value, str) else ""
+    return _texts(_metadata(raw), "annotations").get(REQUEST_ANNOTATION, "")[:REQUEST_LIMIT]
+
+
+def _texts(raw: Mapping[str, Any], field: str) -> dict[str, str]:
+    return {name: value for name, value in _mapping(raw, field).items() if isinstance(value, str)}
 
 
 def _mapping(raw: Mapping[str, Any], field: str) -> Mapping[str, Any]:

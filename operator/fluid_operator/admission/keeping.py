@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol
 from fluid_operator.admission.certificates import Certificate, is_due, issue
 from fluid_operator.admission.errors import BadCertificate, CertificateError, ForeignSecret
 from fluid_operator.admission.settings import OwnNames
-from fluid_operator.admission.tls import Served
+from fluid_operator.admission.tls import Served, check_pair
 from fluid_operator.kube.client import JSON_PATCH, Json, Kube
 from fluid_operator.kube.errors import Conflict, KubeError, NotFound
 from fluid_operator.kube.keys import SECRETS, ObjectKey, Resource
@@ -110,6 +110,7 @@ class OwnSecret:
 
     def _is_due(self, held: Certificate) -> bool:
         try:
+            check_pair(held, f"Secret {self._names.secret}")
             return is_due(held, self._names.dns, self._now())
         except BadCertificate as error:
             log.warning("The webhook's Secret is damaged.", extra={"fields": {"error": str(error)}})

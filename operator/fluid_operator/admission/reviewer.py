@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from fluid_operator.admission.catalogue import Catalogue, Knowledge
-from fluid_operator.admission.checks import changed, check_against, check_form, is_refusal, may_have_run
+from fluid_operator.admission.checks import changed, check_against, check_form, is_refusal, takes_over
 from fluid_operator.admission.reviews import Outcome, Refusal, Review
 from fluid_operator.api.conditions import cut
 from fluid_operator.api.fluidjob import FluidJobSpec
 from fluid_operator.jobs.problems import Problem
+from fluid_operator.kube.errors import KubeError
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ _LATER: Final = "; the job is checked when it is enqueued"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`unchecked` is allowed without knowing. `warnings` are for whoever applies."""
+    """`warnings` are for whoever applies."""
 
     outcome: Outcome
     refusal: Refusal | None = None
@@ -51,9 +52,17 @@ def unchecked(why: str) -> Verdict:
 class Reviewer:
     """Judges one review at a time, many side by side."""
 
-    def __init__(self, catalogue: Catalogue, *, serves: Callable[[str], bool] = lambda namespace: True) -> None:
-        """`serves` tells whether this operator looks after a namespace at all."""
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        has_run: Callable[[Review], Awaitable[bool]],
+        *,
+        serves: Callable[[str], bool] = lambda namespace: True,
+    ) -> None:
+        """`has_run` tells whether an object's spec has had its run already, or raises a KubeError; `serves`, whether
+        this operator looks after a namespace at all."""
         self._catalogue = catalogue
+        self._has_run = has_run
         self._serves = serves
 
     async def judge(self, review: Review) -> Verdict:
@@ -67,10 +76,18 @@ class Reviewer:
             verdict = _verdict_on(problem)
         if verdict.refusal is None:
             return verdict
-        if may_have_run(review):
+        if takes_over(review) and await self._may_have_run(review):
             return Verdict("unchecked", warnings=(verdict.refusal.message,))
         log.info("Refused a FluidJob at admission.", extra={"fields": _facts(review, verdict.refusal)})
         return verdict
+
+    async def _may_have_run(self, review: Review) -> bool:
+        try:
+            return await self._has_run(review)
+        except KubeError as error:
+            facts = {"namespace": review.namespace, "error": str(error)}
+            log.warning("The ledger could not be read for admission.", extra={"fields": facts})
+            return True
 
     async def _judge_payload(self, review: Review, spec: FluidJobSpec) -> Verdict:
         known = await self._catalogue.look(review.namespace, spec.environment)

@@ -27,10 +27,15 @@ class Served:
         if certificate == self.certificate:
             return False
         # A key that does not fit would leave the context with half of each.
-        _load(_fresh_context(), certificate, source)
+        check_pair(certificate, source)
         _load(self.context, certificate, source)
         self.certificate = certificate
         return True
+
+
+def check_pair(certificate: Certificate, source: str) -> None:
+    """Raises BadCertificate if the certificate and its key cannot be served."""
+    _load(_fresh_context(), certificate, source)
 
 
 def _fresh_context() -> ssl.SSLContext:

@@ -9,9 +9,11 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Protocol
 
 from fluid_operator.admission.catalogue import Catalogue
+from fluid_operator.admission.earlier import has_run
 from fluid_operator.admission.endpoint import Endpoint, listening
 from fluid_operator.admission.keeping import Folder, Keeper, OwnSecret, keep
 from fluid_operator.admission.reviewer import Reviewer
@@ -46,7 +48,9 @@ async def webhook(settings: WebhookSettings | None, kube: Kube, observer: Observ
     served = Served()
     catalogue = Catalogue(kube)
     namespaces = frozenset(settings.namespaces)
-    reviewer = Reviewer(catalogue, serves=lambda namespace: not namespaces or namespace in namespaces)
+    reviewer = Reviewer(
+        catalogue, partial(has_run, kube), serves=lambda namespace: not namespaces or namespace in namespaces
+    )
     endpoint = Endpoint(reviewer, observer.admission_asked)
     async with listening(settings.host, settings.port, served.context, endpoint) as port:
         log.info("Serving the webhook.", extra={"fields": {"port": port}})

@@ -20,12 +20,14 @@ from fluid_operator.api.not_yet import unsupported_fields
 from fluid_operator.api.redis_settings import Redis
 from fluid_operator.environments.address import UnusableAddress, address_in
 from fluid_operator.environments.configuration import settings_of
+from fluid_operator.environments.events import event_of
 from fluid_operator.environments.link import EnvironmentLink
 from fluid_operator.environments.registry import EnvironmentRegistry
 from fluid_operator.environments.requests import Pauses, carry_out
 from fluid_operator.environments.status import OWNED, Problem, Seen, fold
 from fluid_operator.kube.client import Json, Kube
 from fluid_operator.kube.errors import Forbidden, NotFound
+from fluid_operator.kube.events import Happening
 from fluid_operator.kube.keys import SECRETS, ObjectKey, Resource
 from fluid_operator.kube.lease import Leadership
 from fluid_operator.kube.workqueue import Again, WorkQueue
@@ -57,6 +59,7 @@ class EnvironmentsController:
         *,
         namespaces: Sequence[str] = (),
         answers: bool = True,
+        record: Callable[[Happening], None] = lambda happening: None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -71,6 +74,7 @@ class EnvironmentsController:
         self._metrics = metrics
         self._namespaces = tuple(namespaces)
         self._answers = answers
+        self._record = record
         self._clock = clock
         self._now = now
         self._counted: dict[ObjectKey, float] = {}
@@ -202,6 +206,8 @@ class EnvironmentsController:
         await self._kube.patch_status(
             FLUID_ENVIRONMENTS, key, changes, uid=meta["uid"], resource_version=meta["resourceVersion"]
         )
+        if happening := event_of(key, meta["uid"], before, after):
+            self._record(happening)
         facts = {"namespace": key.namespace, "name": key.name, "uid": meta["uid"], "ready": seen.problem is None}
         reason = {"reason": seen.problem.reason.value} if seen.problem else {}
         log.info("Wrote the status of an environment.", extra={"fields": facts | reason})

@@ -77,8 +77,8 @@ class JobsController:
         record: Callable[[Happening], None] = lambda happening: None,
         archive: Archive | None = None,
     ) -> None:
-        """`record` is told what is worth an event."""
-        """Serve the FluidJobs of this shard in these namespaces, or in all of them when none is given."""
+        """Serve the FluidJobs of this shard in these namespaces, or in all of them when none is given. `record` is told
+        what is worth an event, `archive` of each object that retention is about to delete."""
         observer = observer or JobsObserver()
         self._shard = shard
         self._registry = registry
@@ -97,16 +97,17 @@ class JobsController:
             settings=informer,
         )
         writer = StatusWriter(kube.guarded(leadership.check), self._observe, self._written)
+        self._ledger = Ledger(kube.guarded(leadership.check), written=observer.ledger_written)
         self._reconciler = Reconciler(
             kube,
             registry,
             writer,
             Pacing(pace or PaceSettings()),
             settings=settings or ReconcilerSettings(),
+            ledger=self._ledger,
             wake=self.queue.add,
         )
         self._orphans = Orphans(registry)
-        self._ledger = Ledger(kube.guarded(leadership.check), written=observer.ledger_written)
         self._retention = Retention(
             kube.guarded(leadership.check),
             self._ledger,

@@ -157,8 +157,8 @@ def fit(data: Mapping[str, str], new: Mapping[str, Entry], now: float) -> Fit:
             break
         size -= _size(name, left.pop(name))
     names = frozenset(values) & frozenset(left)
-    gone = {name: None for name in data if name not in left and name not in values}
-    return Fit(gone | {name: values[name] for name in names}, names)
+    gone = dict.fromkeys(data.keys() - left.keys())
+    return Fit({**gone, **{name: values[name] for name in names}}, names)
 
 
 class Ledger:
@@ -246,9 +246,11 @@ class Ledger:
             page.take(None)
         except Forbidden as error:
             # Without the right to read, nothing was ever written: objects under OncePerSpec were not deleted.
-            facts = {"namespace": namespace, "error": error.message}
-            log.warning("The operator may not read the ledger of a namespace.", extra={"fields": facts})
             page.take(None)
+            if not page.denied:
+                facts = {"namespace": namespace, "error": error.message}
+                log.warning("The operator may not read the ledger of a namespace.", extra={"fields": facts})
+            page.denied = True
 
     async def _write(
         self, namespace: str, page: _Page, change: Callable[[Mapping[str, str]], Mapping[str, str | None]]
@@ -297,6 +299,8 @@ class _Page:
     data: Mapping[str, str] = field(default_factory=dict)
     read_at: float = _NEVER
     """Of time.monotonic()."""
+    denied: bool = False
+    """That it may not be read stands in the log already."""
     spent: dict[str, str] = field(default_factory=dict)
     """Uids by name: an entry of any other object is void, although it may still stand in the ConfigMap."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)

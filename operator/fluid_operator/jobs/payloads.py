@@ -6,14 +6,16 @@ not know.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import jsonschema_rs
 import orjson
 
-from fluid_operator.api.conditions import Reason
+from fluid_operator.api.conditions import Reason, cut
 from fluid_operator.environments.types import KnownType
 from fluid_operator.jobs.problems import Problem, ending, waiting
 
@@ -33,7 +35,13 @@ _NAMING = frozenset({"additionalProperties", "propertyNames", "unevaluatedProper
 """Rules whose message repeats names of the payload."""
 
 _SHOWN = 5
-"""Problems that a message tells; the rest is counted."""
+"""Problems that a message tells; that there are more is told too."""
+
+_SENTENCE = 200
+"""Characters of one of them: it may quote a value as long as the payload."""
+
+_BREATH = 500
+"""Items that are checked before others get a turn."""
 
 
 def check_size(payload: Mapping[str, Any] | Sequence[Any], limit: int, field: str) -> None:
@@ -53,13 +61,24 @@ def check_payload(payload: Mapping[str, Any], known: KnownType, *, secret: bool,
     nothing of the payload is repeated but field names that the schema knows."""
     schema = _written(known.schema)
     hidden = secret or known.settings.sensitive_payload or _SENSITIVE in schema
-    errors = list(_validator(schema, hidden).iter_errors(payload))
+    errors = list(islice(_validator(schema, hidden).iter_errors(payload), _SHOWN + 1))
     if not errors:
         return
-    told = [_sentence(error, schema if secret else None, at) for error in errors[:_SHOWN]]
+    told = [cut(_sentence(error, schema if secret else None, at), _SENTENCE) for error in errors[:_SHOWN]]
     if len(errors) > _SHOWN:
-        told.append(f"and {len(errors) - _SHOWN} more")
+        told.append("and more")
     raise ending(Reason.INVALID_PAYLOAD, "; ".join(told))
+
+
+async def check_items(
+    items: Sequence[Mapping[str, Any]], payload: Mapping[str, Any], known: KnownType, *, secret: bool, at: str
+) -> None:
+    """Hold each item, merged over the payload, against the processor's schema. Raises a Problem for the first that does
+    not fit; `at` is the field that holds them."""
+    for number, item in enumerate(items):
+        check_payload({**payload, **item}, known, secret=secret, at=f"{at}[{number}]")
+        if number % _BREATH == _BREATH - 1:
+            await asyncio.sleep(0)
 
 
 def _written(schema: Mapping[str, Any]) -> bytes:

@@ -5,7 +5,6 @@ Everything that stands in the way is a Problem, which says whether waiting can h
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -26,9 +25,6 @@ from fluid_operator.jobs.writer import StatusWriter
 from fluid_operator.kube.client import Kube
 from fluid_operator.kube.keys import ObjectKey
 from fluid_queue import JobRecord, NewJob
-
-_BREATH = 500
-"""Items that are checked before others get a turn."""
 
 
 class Preparer:
@@ -90,13 +86,11 @@ class Preparer:
         if spec.items_from:
             items = await read_items(self._kube, key.namespace, spec.items_from)
         secret = spec.payload_from is not None or spec.items_from is not None
-        if not items:
+        if items:
+            field = "spec.items" if spec.items else "spec.itemsFrom"
+            await payloads.check_items(items, payload, known, secret=secret, at=field)
+        else:
             payloads.check_payload(payload, known, secret=secret)
-        for at, item in enumerate(items):
-            field = f"spec.items[{at}]" if spec.items else f"spec.itemsFrom: item {at}"
-            payloads.check_payload({**payload, **item}, known, secret=secret, at=field)
-            if at % _BREATH == _BREATH - 1:
-                await asyncio.sleep(0)
         return payload, items
 
     async def _completed(self, key: ObjectKey, view: JobView, wanted: Target, spec: FluidJobSpec) -> str:

@@ -23,6 +23,7 @@ from fluid_operator.api.fluidjob_status import Phase
 from fluid_operator.environments.link import EnvironmentLink
 from fluid_operator.environments.registry import DEFAULT, EnvironmentRegistry
 from fluid_operator.jobs import preparation, status
+from fluid_operator.jobs.ledger import Ledger, mirrored
 from fluid_operator.jobs.line import CreationLine, Place
 from fluid_operator.jobs.pacing import Pacing
 from fluid_operator.jobs.preparer import Preparer
@@ -75,6 +76,7 @@ class Reconciler:
         pacing: Pacing,
         *,
         settings: ReconcilerSettings,
+        ledger: Ledger,
         wake: Callable[[ObjectKey], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -83,6 +85,7 @@ class Reconciler:
         self._writer = writer
         self._pacing = pacing
         self._settings = settings
+        self._ledger = ledger
         self._clock = clock
         self._missing: dict[ObjectKey, float] = {}
         """Since when the record of a job is gone that somebody may still run."""
@@ -121,6 +124,8 @@ class Reconciler:
         if wanted.known and view.terminal:
             await self._writer.touch(key, view, wanted, now=_now())
             return None
+        if view.once and view.run == 0 and (entry := await self._ledger.lookup(key, wanted.hash)):
+            return await self._end(key, view, mirrored(view, wanted, entry, now=_now()))
         if not wanted.known:
             view = await self._with_spec(key, view)
         bound = view.environment if wanted.known and view.job_id else ""

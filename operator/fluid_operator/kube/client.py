@@ -380,12 +380,14 @@ class Kube:
 async def connect(
     kubeconfig: Path | None = None,
     *,
+    context: str | None = None,
+    program: str = "fluid-operator",
     settings: ClientSettings | None = None,
     observe: Callable[[Call], None] | None = None,
     throttle: Throttle | None = None,
 ) -> AsyncIterator[Kube]:
     """Open a client by this kubeconfig (None: see open_connection). Raises BadConfiguration."""
-    async with open_connection(kubeconfig) as connection:
+    async with open_connection(kubeconfig, context=context, program=program) as connection:
         yield Kube(connection, settings=settings, observe=observe, throttle=throttle)
 
 

@@ -56,18 +56,21 @@ class Connection:
 
 
 @asynccontextmanager
-async def open_connection(kubeconfig: Path | None) -> AsyncIterator[Connection]:
+async def open_connection(
+    kubeconfig: Path | None, *, context: str | None = None, program: str = "fluid-operator"
+) -> AsyncIterator[Connection]:
     """Open a session by this kubeconfig; None looks where a program in a pod and kubectl look.
 
-    That is: $KUBECONFIG, else the pod's service account, else ~/.kube/config. Raises BadConfiguration.
+    That is: $KUBECONFIG, else the pod's service account, else ~/.kube/config. `context` is one of the kubeconfig's;
+    `program` is what the server's log calls us. Raises BadConfiguration.
     """
     configuration = client.Configuration()
-    loader = await _load(configuration, kubeconfig)
+    loader = await _load(configuration, kubeconfig, context)
     try:
         api: Any = client.ApiClient(configuration)
     except OSError as error:  # ssl.SSLError among them: a certificate or key that cannot be read
         raise BadConfiguration(f"{_source(kubeconfig)}: {error}") from error
-    api.user_agent = f"fluid-operator/{version('fluid-jobs')}"
+    api.user_agent = f"{program}/{version('fluid-jobs')}"
     sockets = _Sockets()
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
@@ -90,15 +93,17 @@ async def open_connection(kubeconfig: Path | None) -> AsyncIterator[Connection]:
         await sockets.close()
 
 
-async def _load(configuration: client.Configuration, kubeconfig: Path | None) -> Any:
+async def _load(configuration: client.Configuration, kubeconfig: Path | None, context: str | None) -> Any:
     """Fill the configuration; return the loader that can refresh it, None if it does so itself."""
     in_cluster = "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ
     try:
-        if kubeconfig is None and in_cluster:
+        if kubeconfig is None and context is None and in_cluster:
             _config.load_incluster_config(client_configuration=configuration)
             return None
         path = str(kubeconfig) if kubeconfig else None
-        return await _config.load_kube_config(path, client_configuration=configuration, persist_config=False)
+        return await _config.load_kube_config(
+            path, context=context, client_configuration=configuration, persist_config=False
+        )
     except (official.ConfigException, YAMLError, OSError, ValueError, KeyError, TypeError) as error:
         # A kubeconfig of a wrong shape surfaces as whatever the official loader stumbled over.
         raise BadConfiguration(f"{_source(kubeconfig)}: {error}") from error

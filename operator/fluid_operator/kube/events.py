@@ -213,9 +213,8 @@ class EventRecorder:
 
     async def _tell(self, happening: Happening, series: _Series) -> None:
         """Write one event or the news of its series. Whatever goes wrong costs this one event."""
-        count = series.count
         try:
-            await self._write(happening, series)
+            series.told = await self._write(happening, series)
         except KubeError as error:
             self._series.pop(happening, None)
             self._observer.event_lost("refused")
@@ -226,22 +225,25 @@ class EventRecorder:
                 await asyncio.sleep(error.retry_after or 1.0)
             return
         self._observer.event_written()
-        series.told, series.waits = count, False
-        if series.count > count:
+        series.waits = False
+        if series.count > series.told:
             self._later(happening, series)
 
-    async def _write(self, happening: Happening, series: _Series) -> None:
+    async def _write(self, happening: Happening, series: _Series) -> int:
+        """Returns the count that the API server knows now."""
         namespace = happening.regarding.key.namespace
         name = event_name(happening, series.first)
         if series.told:
-            with_count = {"series": {"count": series.count, "lastObservedTime": _micro_time(series.last)}}
+            count = series.count
+            news = {"series": {"count": count, "lastObservedTime": _micro_time(series.last)}}
             try:
-                await self._kube.patch(EVENTS, ObjectKey(namespace, name), with_count)
+                await self._kube.patch(EVENTS, ObjectKey(namespace, name), news)
             except NotFound:  # events live for an hour: what still goes on is told anew
-                series.first = series.last
+                series.first, series.count = series.last, 1
             else:
-                return
+                return count
         await self._kube.create(EVENTS, event_body(happening, series.first, self._instance))
+        return 1
 
 
 def event_name(happening: Happening, first: datetime) -> str:

@@ -1,41 +1,28 @@
 """What a change of each field does: one row for each, with what must be so after a change before, during and after a
 run.
 
-Data, and the few words it is written in. A job of a row starts as `first` over BASE, and `then` is merged over that.
-Payloads wait for gates: OPEN is shut only while a test wants jobs to be running, CLOSED stays shut where a test needs
-jobs that do not end.
+Data, and the few words it is written in. The job of a row starts as `first`, and `then` is merged over that.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from cluster.builders import FluidJobBuilder, fluid_job
-
-Spec = Mapping[str, Any]
-
-OPEN: Final = "<open>"
-CLOSED: Final = "<closed>"
-QUEUE: Final = "line"
-OTHER_QUEUE: Final = "aside"
-OTHER_ENVIRONMENT: Final = "other"
-GONE: Final = "Gone"
-"""The phase of an object that was deleted."""
-
-BASE: Final[Spec] = {"type": "work", "queue": QUEUE, "environment": "default"}
-PAYLOAD: Final[Spec] = {"value": "one", "hold": OPEN}
-
-
-@dataclass(frozen=True)
-class Want:
-    """What is seen of a job in the end. `values`: what each of its attempts was given, in the order of their starts;
-    `shows`: some fields of the status by their path."""
-
-    phase: str = "Succeeded"
-    run: int | None = 1
-    values: tuple[str, ...] = ("one",)
-    reason: str | None = None
-    shows: Mapping[str, Any] = field(default_factory=dict)
+from cluster.fields.scene import (
+    AT_ONCE,
+    CLOSED,
+    GONE,
+    HOPELESS,
+    OTHER_ENVIRONMENT,
+    OTHER_QUEUE,
+    Spec,
+    Want,
+    fails,
+    object_name,
+    policy,
+    source_fields,
+    twin,
+)
 
 
 @dataclass(frozen=True)
@@ -52,13 +39,12 @@ class Row:
     @property
     def name(self) -> str:
         """Of the object."""
-        return self.path.removeprefix("spec.").replace("[]", "").replace(".", "-").lower()
+        return object_name(self.path)
 
-    def job(self, changed: bool, gates: Mapping[str, str]) -> FluidJobBuilder:
-        """The object, before or after the change; `gates` has the paths of the gates."""
-        spec = {**BASE, **self.first, **(self.then if changed else {})}
-        payload = {**PAYLOAD, **self.first.get("payload", {}), **(self.then.get("payload", {}) if changed else {})}
-        return fluid_job(self.name).spec(**spec).payload(**payload | {"hold": gates[payload["hold"]]})
+    @property
+    def changed(self) -> Spec:
+        payload = {**self.first.get("payload", {}), **self.then.get("payload", {})}
+        return {**self.first, **self.then, "payload": payload}
 
 
 def defines(path: str, first: Spec, then: Spec, *, new: tuple[str, ...] = ("one",), **shows: Any) -> Row:
@@ -69,9 +55,14 @@ def defines(path: str, first: Spec, then: Spec, *, new: tuple[str, ...] = ("one"
 
 
 def sets(
-    path: str, first: Spec, then: Spec, before: Want | None = None, during: Want | None = None, after: Want | None = None
+    path: str,
+    first: Spec,
+    then: Spec,
+    before: Want | None = None,
+    during: Want | None = None,
+    after: Want | None = None,
 ) -> Row:
-    """A field that runs nothing again. What is not said is that the job runs once."""
+    """A field that runs nothing again. What is not said is that the job runs once; `after` is as `during`."""
     during = during or Want()
     return Row(path, first, then, before or Want(), during, after or during)
 
@@ -89,56 +80,20 @@ def backs_off(name: str, old: Any, new: Any) -> Row:
     )
 
 
-def sources(path: str, prefix: str) -> list[Row]:
-    """The four fields of a reference, in the form that `prefix` has it; values come from SOURCES."""
-    part = "items" if path == "itemsFrom" else "value"
-
-    def spec(kind: str, name: str, key: str) -> Spec:
-        source = {kind: {"name": name, "key": key}}
-        return {path: [source] if path == "itemsFrom" else source}
-
-    rows = []
-    for kind in ("secretKeyRef", "configMapKeyRef"):
-        first = spec(kind, "source-one", f"{part}-one")
-        for field_name, then in (
-            ("name", spec(kind, "source-two", f"{part}-one")),
-            ("key", spec(kind, "source-one", f"{part}-two")),
-        ):
-            rows.append(defines(f"{prefix}.{kind}.{field_name}", first, then, new=("two",)))
-    return rows
+def sources(path: str) -> list[Row]:
+    """The four fields of a reference to a Secret or ConfigMap."""
+    return [defines(f"spec.{each.path}", each.first, each.then, new=("two",)) for each in source_fields(path)]
 
 
-SOURCES: Final[Mapping[str, Mapping[str, str]]] = {
-    "source-one": {
-        "value-one": '{"value":"one"}',
-        "value-two": '{"value":"two"}',
-        "items-one": '{"value":"one"}\n',
-        "items-two": '{"value":"two"}\n',
-    },
-    "source-two": {"value-one": '{"value":"two"}', "items-one": '{"value":"two"}\n'},
-}
-"""Data of a Secret and of a ConfigMap each."""
-
-HOPELESS: Final[Spec] = {"succeedAt": 99}
-AT_ONCE: Final[Spec] = {"type": "Fixed", "delaySeconds": 0, "jitterPercent": 0}
-
-
-def fails(reason: str, *values: str) -> Want:
-    return Want("Failed", reason=reason, values=values)
-
-
-def policy(types: list[str], action: str) -> Spec:
-    return {"failurePolicy": {"rules": [{"errorTypes": types, "action": action}]}}
-
-
-def twin(**fields: Any) -> Spec:
-    return {"deduplication": fields}
+def moves() -> Row:
+    """To another environment. A waiting job leaves its number behind with the one that it is taken out of."""
+    row = defines("spec.environment", {}, {"environment": OTHER_ENVIRONMENT}, environment=OTHER_ENVIRONMENT)
+    return replace(row, before=replace(row.before, run=None))
 
 
 _STUBBORN: Final[Spec] = {"payload": HOPELESS, "backoffLimit": 1, "backoff": AT_ONCE}
 _SLOW: Final[Spec] = {"payload": {"seconds": 3}, "backoffLimit": 0}
-_TWICE = fails("BackoffLimitExceeded", "one", "one")
-
+_TWICE: Final = fails("BackoffLimitExceeded", "one", "one")
 _INDEXES: Final[Spec] = {"items": [{"value": "one"}] * 2}
 
 HELPERS: Final[Mapping[str, Spec]] = {
@@ -148,11 +103,11 @@ HELPERS: Final[Mapping[str, Spec]] = {
 """Jobs that stand in the way of those whose change comes before their run: the first at the head of the line."""
 
 ROWS: Final[tuple[Row, ...]] = (
-    defines("spec.environment", {}, {"environment": OTHER_ENVIRONMENT}, environment=OTHER_ENVIRONMENT),
+    moves(),
     defines("spec.type", {}, {"type": "errand"}, result={"value": "one", "errand": True}),
     defines("spec.queue", {}, {"queue": OTHER_QUEUE}, queue=OTHER_QUEUE),
     defines("spec.payload", {}, {"payload": {"value": "two"}}, new=("two",)),
-    *sources("payloadFrom", "spec.payloadFrom"),
+    *sources("payloadFrom"),
     sets("spec.tags", {"tags": {"user": "u1"}}, {"tags": {"user": "u2"}}),
     sets("spec.priority", {}, {"priority": 5}, before=Want(shows={"effective.priority": 5})),
     sets(
@@ -165,7 +120,7 @@ ROWS: Final[tuple[Row, ...]] = (
         "spec.startingDeadlineSeconds",
         {},
         {"startingDeadlineSeconds": 1},
-        before=fails("StartingDeadlineExceeded"),
+        before=replace(fails("StartingDeadlineExceeded"), run=None),
     ),
     sets(
         "spec.suspend",
@@ -227,7 +182,7 @@ ROWS: Final[tuple[Row, ...]] = (
     sets("spec.deduplication.ttlSeconds", twin(key="ttl", ttlSeconds=30), twin(key="ttl", ttlSeconds=60)),
     defines("spec.completions", {"completions": 1}, {"completions": 2}, new=("one", "one"), succeeded=2),
     defines("spec.items", {"items": [{"value": "one"}]}, {"items": [{"value": "two"}]}, new=("two",)),
-    *sources("itemsFrom", "spec.itemsFrom[]"),
+    *sources("itemsFrom"),
     sets(
         "spec.parallelism",
         {**_INDEXES, "parallelism": 2, "payload": {"hold": CLOSED}},
@@ -239,8 +194,8 @@ ROWS: Final[tuple[Row, ...]] = (
         "spec.maxFailedIndexes",
         {**_INDEXES, "parallelism": 1, "payload": HOPELESS, "backoffLimit": 0},
         {"maxFailedIndexes": 0},
-        before=replace(fails("ChildFailed", "one"), reason=None, shows={"failed": 1}),
-        during=replace(fails("ChildFailed", "one", "one"), reason=None, shows={"failed": 2}),
+        before=fails(None, "one", failed=1),
+        during=fails(None, "one", "one", failed=2),
     ),
     sets("spec.runPolicy", {}, {"runPolicy": "OncePerSpec"}),
     defines("spec.runId", {}, {"runId": "again"}),

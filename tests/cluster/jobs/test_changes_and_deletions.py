@@ -68,6 +68,7 @@ def test_a_forced_replacement_waits_until_the_running_job_has_stopped(stage: Sta
     assert jobs_in_redis(stage) == []
 
 
+@pytest.mark.field("spec.payload", "before")
 def test_a_change_while_the_job_waits_replaces_it(bare: Stage):
     bare.environment()
     waiting = bare.worker(FLUID_QUEUES="elsewhere")
@@ -139,6 +140,8 @@ def test_a_job_that_is_held_before_its_status_was_written_runs_when_it_is_releas
     assert len(bare.starts()) == 1
 
 
+@pytest.mark.field("spec.priority", "effect", "before")
+@pytest.mark.field("spec.startAfter", "before")
 def test_priority_and_start_of_a_waiting_job_can_be_changed_and_nothing_else_moves_it(bare: Stage):
     bare.environment()
     bare.worker(FLUID_QUEUES="elsewhere")
@@ -160,6 +163,7 @@ def test_priority_and_start_of_a_waiting_job_can_be_changed_and_nothing_else_mov
     assert {job["status"]["run"] for job in bare.jobs().values()} == {1}
 
 
+@pytest.mark.field("spec.payload", "during")
 def test_a_change_while_the_job_runs_makes_the_next_run(stage: Stage):
     stage.apply(work("changing", seconds=2, value="first"))
     stage.reaches("changing", "Running")
@@ -179,6 +183,7 @@ def test_a_change_that_does_not_define_the_run_runs_nothing(stage: Stage):
     assert len(stage.starts()) == 1
 
 
+@pytest.mark.field("spec.payload", "after")
 def test_going_back_and_forth_between_two_specs_runs_three_times(stage: Stage):
     for run, value in enumerate(("a", "b", "a"), 1):
         stage.apply(work("pendulum", value=value))

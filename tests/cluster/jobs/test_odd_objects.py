@@ -126,32 +126,25 @@ def test_a_retry_with_an_endless_fraction_runs_nothing_and_is_told(crowd: Stage)
     crowd.apply(work("fraction"))
     crowd.reaches("fraction", "Succeeded")
     request(crowd, "fraction", f"retry@2026-12-01T07:00:00.{'0' * 300}Z")
-    crowd.kubectl("wait", "--for=condition=NotYetSupported", "--timeout=20s", "fj/fraction")
+    crowd.kubectl("wait", "--for=condition=RequestIgnored", "--timeout=20s", "fj/fraction")
     assert_others_run(crowd, "after-fraction")
     status = crowd.status("fraction")
     assert (status["phase"], status["run"]) == ("Succeeded", 1)
     assert len(crowd.starts(status["jobId"])) == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "told"),
-    [
-        ("held", "suspend@2026-12-01T07:00:00Z", "suspend has no effect yet"),
-        ("misspelt", "cancle@2026-12-01T07:00:00Z", "not of the form"),
-    ],
-)
-def test_a_request_without_effect_is_told_for_as_long_as_it_stands(crowd: Stage, name, text, told):
-    crowd.apply(work(name).spec(startAfter="2099-01-01T07:00:00Z"))
-    crowd.reaches(name, "Scheduled")
-    request(crowd, name, text)
-    crowd.kubectl("wait", "--for=condition=NotYetSupported", "--timeout=20s", f"fj/{name}")
-    assert told in crowd.condition(name, "NotYetSupported")["message"]
-    crowd.kubectl("label", "fj", name, "looked=again")
-    assert_others_run(crowd, f"after-{name}")
-    assert crowd.condition(name, "NotYetSupported")["status"] == "True"
-    crowd.kubectl("annotate", "fj", name, f"{REQUEST_ANNOTATION}-")
-    until(lambda: not crowd.condition(name, "NotYetSupported"), 20, f"nothing of {name} is without effect any more")
-    assert crowd.status(name)["phase"] == "Scheduled"
+def test_a_request_that_cannot_be_understood_is_told_for_as_long_as_it_stands(crowd: Stage):
+    crowd.apply(work("misspelt").spec(startAfter="2099-01-01T07:00:00Z"))
+    crowd.reaches("misspelt", "Scheduled")
+    request(crowd, "misspelt", "cancle@2026-12-01T07:00:00Z")
+    crowd.kubectl("wait", "--for=condition=RequestIgnored", "--timeout=20s", "fj/misspelt")
+    assert "not of the form" in crowd.condition("misspelt", "RequestIgnored")["message"]
+    crowd.kubectl("label", "fj", "misspelt", "looked=again")
+    assert_others_run(crowd, "after-misspelt")
+    assert crowd.condition("misspelt", "RequestIgnored")["status"] == "True"
+    crowd.kubectl("annotate", "fj", "misspelt", f"{REQUEST_ANNOTATION}-")
+    until(lambda: not crowd.condition("misspelt", "RequestIgnored"), 20, "nothing is without effect any more")
+    assert crowd.status("misspelt")["phase"] == "Scheduled"
 
 
 # -- secrets ----------------------------------------------------------------------------------------------------------

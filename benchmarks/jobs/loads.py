@@ -1,0 +1,226 @@
+"""What the sides are put through. A load takes one side on a fresh stage and answers what it measured, by name.
+
+Time begins with the client that creates and ends with the watcher, both processes of their own; nothing is polled in
+between but by the load of many objects, whose question (does the operator serve?) only the operator can answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from benchmarks.common.command import console
+from benchmarks.common.errors import BenchmarkError
+from benchmarks.common.measures import percentile
+from benchmarks.common.progress import bar
+from benchmarks.jobs import manifests, measures, requests, usage
+from benchmarks.jobs.manifests import Json
+from benchmarks.jobs.measures import Moments
+from benchmarks.jobs.sides import BARE, FLUID, NATIVE, Side
+from benchmarks.jobs.stage import NAMESPACE, Snapshot, Stage
+from fluid_dev.waiting import until
+from fluid_operator.kube.keys import FLUID_JOBS
+
+_PATIENCE = 900.0
+"""Seconds for what the fastest side does in ten."""
+
+_WARM_UP = 20
+"""Jobs before the first that counts: connections, caches, code that is read from the disk."""
+
+_SETTLE = 2.0
+"""Seconds after the last Complete in which writes that follow it are still counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much of everything: a full run, or a quick one that only shows that all works."""
+
+    repetitions: int = 3
+    """Of the bursts; the others last long enough by themselves."""
+    small_burst: int = 1_000
+    large_burst: int = 5_000
+    steady_per_second: float = 4.0
+    steady_jobs: int = 240
+    object_namespaces: int = 4
+    objects: int = 20_000
+    indexes: int = 100_000
+
+
+FULL = Scale()
+QUICK = Scale(
+    repetitions=1, small_burst=200, large_burst=500, steady_jobs=40, object_namespaces=2, objects=2_000, indexes=10_000
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """`repeated`: as often as the scale says, else once."""
+
+    sides: Sequence[Side]
+    run: Callable[[Stage, Side, Scale], dict[str, float]]
+    repeated: bool = False
+
+
+# -- bursts -----------------------------------------------------------------------------------------------------------
+
+
+def small_burst(stage: Stage, side: Side, scale: Scale) -> dict[str, float]:
+    """Jobs per second: so many created as fast as one client can."""
+    created, completed, _, _ = _burst(stage, side, scale.small_burst)
+    return {"burst_1000": measures.throughput(created, completed)}
+
+
+def large_burst(stage: Stage, side: Side, scale: Scale) -> dict[str, float]:
+    """The same with more, and what it costs: requests, CPU time, memory."""
+    count = scale.large_burst
+    created, completed, before, after = _burst(stage, side, count)
+    asked = requests.since(before.requests, after.requests)
+    console.print(f"    requests per job: {requests.told(asked, count)}", style="dim", soft_wrap=True)
+    return {
+        "burst_5000": measures.throughput(created, completed),
+        **measures.request_measures(asked, side.resource.plural, count),
+        **measures.cost_measures(before.usage, after.usage, count),
+    }
+
+
+def _burst(stage: Stage, side: Side, count: int) -> tuple[Moments, Moments, Snapshot, Snapshot]:
+    status = _prepare(stage, side)
+    before = stage.snapshot()
+    created, completed = _run(stage, side, "job", count, status=status)
+    time.sleep(_SETTLE)
+    return created, completed, before, stage.snapshot()
+
+
+def _prepare(stage: Stage, side: Side) -> Json | None:
+    """Let the side run a few jobs; returns the status that a bare client is to write, None for the others."""
+    if side is NATIVE:
+        _run(stage, NATIVE, "warm", _WARM_UP)
+        return None
+    stage.ours.start()
+    _run(stage, FLUID, "warm", _WARM_UP)
+    if side is FLUID:
+        return None
+    status = stage.status("warm-0")
+    stage.ours.stop()
+    _run(stage, BARE, "bare", _WARM_UP, status=status)
+    return status
+
+
+def _run(
+    stage: Stage, side: Side, prefix: str, count: int, *, status: Json | None = None, per_second: float = 0.0
+) -> tuple[Moments, Moments]:
+    """When each of so many jobs was created, and when it was seen Complete."""
+    with (
+        stage.watcher(side, prefix, count) as watcher,
+        stage.creator(side, prefix, count, status=status, per_second=per_second) as creator,
+        bar(f"{side.name}: {prefix}", count) as progress,
+    ):
+        completed = watcher.moments(_PATIENCE, progress)
+        return creator.moments(_PATIENCE), completed
+
+
+# -- one after the other ----------------------------------------------------------------------------------------------
+
+
+def steady(stage: Stage, side: Side, scale: Scale) -> dict[str, float]:
+    """Milliseconds from apply to Complete while nothing waits."""
+    _prepare(stage, side)
+    created, completed = _run(stage, side, "job", scale.steady_jobs, per_second=scale.steady_per_second)
+    waits = measures.waits(created, completed)
+    return {"steady_p50": percentile(waits, 50), "steady_p99": percentile(waits, 99)}
+
+
+# -- many finished objects --------------------------------------------------------------------------------------------
+
+
+def objects(stage: Stage, side: Side, scale: Scale) -> dict[str, float]:
+    """Restart the operator over many finished FluidJobs: how long until it serves, and how much memory that takes.
+
+    It serves when it leads, knows every object, and a FluidJob that was created at its start is Complete.
+    """
+    stage.ours.start()
+    _run(stage, side, "warm", _WARM_UP)
+    status = stage.status("warm-0")
+    stage.ours.stop_operator()
+    _fill(stage, scale, status)
+    with stage.watcher(side, "new", 1) as watcher:
+        before = stage.snapshot()
+        started = time.monotonic_ns()
+        stage.ours.operator.start()
+        with stage.creator(side, "new", 1) as creator:
+            creator.moments(_PATIENCE)
+        completed = watcher.moments(_PATIENCE)
+    until(lambda: _knows(stage, scale.objects), _PATIENCE, "the operator knows every object", pause=0.1)
+    serving = max(time.monotonic_ns(), *completed.values())
+    time.sleep(_SETTLE)
+    asked = requests.since(before.requests, stage.snapshot().requests)
+    cost = usage.of(stage.ours.operator.pid)
+    return {
+        "objects_restart": (serving - started) / 1e9,
+        "objects_operator_rss": measures.megabytes(cost.rss_bytes),
+        "objects_operator_peak": measures.megabytes(cost.peak_bytes),
+        "objects_writes": requests.status_writes(asked, FLUID_JOBS.plural),
+    }
+
+
+def _fill(stage: Stage, scale: Scale, status: Json) -> None:
+    """Finished FluidJobs, as the operator leaves them, in namespaces of their own."""
+    share = scale.objects // scale.object_namespaces
+    with bar("finished objects", scale.objects) as progress:
+        for number in range(scale.object_namespaces):
+            namespace = f"{NAMESPACE}-{number}"
+            stage.cluster.apply([manifests.namespace(namespace)])
+            stage.ours.add_environment(namespace)
+            with stage.creator(BARE, "done", share, namespace=namespace, status=status) as creator:
+                creator.moments(_PATIENCE, partial(_advance, progress, number * share))
+
+
+def _advance(progress: Callable[[int], None], before: int, count: int) -> None:
+    progress(before + count)
+
+
+def _knows(stage: Stage, count: int) -> bool:
+    """Whether the operator leads, and tells at least so many FluidJobs."""
+    series = measures.series_sums(stage.ours.operator_metrics())
+    return series["fluid_operator_leader"] == 1 and series["fluid_operator_fluidjobs"] >= count
+
+
+# -- one object with many indexes -------------------------------------------------------------------------------------
+
+
+def indexes(stage: Stage, side: Side, scale: Scale) -> dict[str, float]:
+    """One FluidJob with as many completions as there can be."""
+    stage.ours.start()
+    _run(stage, side, "warm", _WARM_UP)
+    before = stage.snapshot()
+    with (
+        stage.watcher(side, "many", 1) as watcher,
+        stage.creator(side, "many", 1, completions=scale.indexes) as creator,
+        bar("indexes", scale.indexes) as progress,
+    ):
+        completed = watcher.moments(_PATIENCE, progress)
+        created = creator.moments(_PATIENCE)
+    wall = (max(completed.values()) - min(created.values())) / 1e9
+    after = stage.snapshot()
+    asked = requests.since(before.requests, after.requests)
+    succeeded = stage.status("many-0")["succeeded"]
+    if succeeded != scale.indexes:
+        raise BenchmarkError(f"{succeeded} of {scale.indexes} indexes succeeded")
+    return {
+        "indexes_wall": wall,
+        "indexes_rate": scale.indexes / wall,
+        "indexes_status_writes": requests.status_writes(asked, FLUID_JOBS.plural) / wall,
+        "indexes_operator_peak": measures.megabytes(after.usage["operator"].peak_bytes),
+        "indexes_objects": sum(n for each, n in asked.items() if each[:2] == ("POST", FLUID_JOBS.plural)),
+    }
+
+
+LOADS: dict[str, Load] = {
+    "burst_1000": Load((FLUID, NATIVE, BARE), small_burst, repeated=True),
+    "burst_5000": Load((FLUID, NATIVE, BARE), large_burst, repeated=True),
+    "steady": Load((FLUID, NATIVE), steady),
+    "objects": Load((FLUID,), objects),
+    "indexes": Load((FLUID,), indexes),
+}

@@ -1,0 +1,210 @@
+"""`fluid run`: create a FluidJob, and follow it to its end if asked to."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping
+from contextlib import aclosing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.live import Live
+from rich.text import Text
+
+from fluid_cli.console import phase_text, say, stderr, stdout, width_of
+from fluid_cli.creation import generated_name, manifest, payload_from, spec_of
+from fluid_cli.errors import BadUsage, CliError, StillWaiting
+from fluid_cli.following import states
+from fluid_cli.job import Job
+from fluid_cli.options import Context, EnvironmentName, Form, Kubeconfig, Namespace, Timeout, run
+from fluid_cli.output import Output, document, name_of, objects
+from fluid_cli.session import WRITE_QUERY, Access, Session, open_session
+from fluid_cli.times import age
+from fluid_operator.kube.errors import AlreadyExists
+from fluid_operator.kube.keys import FLUID_JOBS
+
+_NAMES_TRIED = 3
+
+EPILOG = """\b
+Examples:
+  fluid run email --payload to=ada@example.com --payload subject=Hello --wait
+  fluid run report --payload-json '{"month": "2026-11", "pages": [1, 2]}' --queue slow
+  fluid run import -f payload.yaml --name import-42 --priority 10
+  fluid run email -f - --dry-run -o yaml < payload.json > job.yaml
+"""
+
+
+def create(
+    kind: Annotated[str, typer.Argument(metavar="TYPE", help="The type of job: the processor that runs it.")],
+    payload: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--payload", "-p", metavar="KEY=VALUE", help="One field of the payload; JSON values are taken as such."
+        ),
+    ] = None,
+    payload_json: Annotated[str, typer.Option(metavar="JSON", help="The payload as a JSON object.")] = "",
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", "-f", metavar="FILE", help="The payload from a JSON or YAML file, - for stdin."),
+    ] = None,
+    queue: Annotated[str, typer.Option(metavar="QUEUE", help="Queue; unset: the processor's, else the type.")] = "",
+    environment: EnvironmentName = "",
+    priority: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="-1000 to 1000, higher first; unset: 0.")
+    ] = None,
+    name: Annotated[str, typer.Option(metavar="NAME", help="Name; unset: TYPE and five letters.")] = "",
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Follow it to its end; exit code 0 if it succeeds, else 1.")
+    ] = False,
+    timeout: Timeout = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Have the API server check it, and create nothing.")
+    ] = False,
+    output: Form = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Create a FluidJob of TYPE, which runs once."""
+    if wait and dry_run:
+        raise BadUsage("--wait", "nothing is created with --dry-run, so there is nothing to wait for")
+    spec = spec_of(
+        kind,
+        payload_from(payload or (), payload_json, file),
+        queue=queue,
+        environment=environment,
+        priority=priority,
+    )
+    access = Access(namespace, context, kubeconfig)
+    run(_create(access, spec, name, output, timeout, wait=wait, dry_run=dry_run))
+
+
+async def _create(
+    access: Access,
+    spec: dict[str, Any],
+    name: str,
+    form: Output | None,
+    timeout: float | None,
+    *,
+    wait: bool,
+    dry_run: bool,
+) -> int:
+    async with open_session(access) as session:
+        sent, created = await _send(session, spec, name, dry_run=dry_run)
+        # What a dry run answers carries a uid of nobody; what was sent can be put into a file and applied.
+        _show_created(sent if dry_run else created, form, dry_run=dry_run)
+        if not wait:
+            return 0
+        job = Job(created)
+        try:
+            async with asyncio.timeout(timeout):
+                ended = await _follow(session, job)
+        except TimeoutError as error:
+            raise StillWaiting(f"the end of fluidjob/{job.name}", timeout or 0) from error
+        except asyncio.CancelledError:
+            say(f"{job.name} goes on without anybody waiting for it: fluid why {job.name}")
+            raise
+        _show_end(ended)
+        return 0 if ended.phase == "Succeeded" else 1
+
+
+async def _send(
+    session: Session, spec: dict[str, Any], name: str, *, dry_run: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The manifest and the server's answer. A made-up name that is taken is made up anew."""
+    query = {**WRITE_QUERY, "dryRun": "All"} if dry_run else WRITE_QUERY
+    rng = random.Random()
+    for last in (False,) * (_NAMES_TRIED - 1) + (True,):
+        body = manifest(spec, name or generated_name(spec["type"], rng), session.namespace)
+        try:
+            return body, await _post(session, body, query)
+        except AlreadyExists as error:
+            if name or last:
+                taken = body["metadata"]["name"]
+                raise CliError(
+                    f"a FluidJob {taken} exists in namespace {session.namespace}: choose another --name"
+                ) from error
+    raise AssertionError("the last try returns or raises")
+
+
+async def _post(session: Session, body: dict[str, Any], query: Mapping[str, str]) -> dict[str, Any]:
+    path = FLUID_JOBS.path(session.namespace)
+    return await session.kube.request("create", path, resource=FLUID_JOBS.plural, query=query, body=body)
+
+
+def _show_created(created: dict[str, Any], form: Output | None, *, dry_run: bool) -> None:
+    if form is Output.NAME:
+        stdout().out(objects([created], form, single=True), end="", highlight=False)
+    elif form is not None and form.for_programs:
+        stdout().out(document(created, form), end="", highlight=False)
+    else:
+        stdout().out(f"{name_of(created)} created{' (server dry run)' if dry_run else ''}", highlight=False)
+
+
+async def _follow(session: Session, job: Job) -> Job:
+    """Show how it goes, as one live line on a terminal and as a line for each change elsewhere; answer its end."""
+    console = stderr()
+    if not console.is_terminal:
+        return await _told_line_by_line(session, job)
+    latest = job
+    with Live(
+        console=console,
+        transient=True,
+        refresh_per_second=4,
+        get_renderable=lambda: live_line(latest, width_of(console)),
+    ):
+        async with aclosing(states(session, job.name, job.uid)) as found:
+            async for job in found:
+                latest = job  # the live line reads it
+    return latest
+
+
+async def _told_line_by_line(session: Session, job: Job) -> Job:
+    latest, told = job, ""
+    async with aclosing(states(session, job.name, job.uid)) as found:
+        async for latest in found:
+            line = state_text(latest).plain
+            if line != told and not latest.ended:
+                say(line)
+            told = line
+    return latest
+
+
+def state_text(job: Job) -> Text:
+    """Where a job is, in one line."""
+    ready, progress = job.condition("Ready"), job.status.get("progress") or {}
+    line = Text.assemble(job.name, "  ", phase_text(job.phase))
+    if ready.reason and ready.reason != job.phase:
+        line.append(f" ({ready.reason})")
+    if progress:
+        line.append(f"  {progress.get('percent', '?')} % {progress.get('message', '')}".rstrip())
+    elif ready.message:
+        line.append(f"  {ready.message}")
+    return line
+
+
+def live_line(job: Job, width: int | None) -> Text:
+    """The same with the time since it was created, fitting into one line."""
+    now = datetime.now(UTC)
+    line = state_text(job)
+    since = f"  {age((now - job.created).total_seconds())}" if job.created else ""
+    if width is not None:
+        line.truncate(max(width - len(since), 1), overflow="ellipsis")
+    return line.append(since, style="dim")
+
+
+def _show_end(job: Job) -> None:
+    took = f" in {job.status['duration']}" if job.status.get("duration") else ""
+    reason = job.condition("Ready").reason
+    why = "" if reason in ("", job.phase) else f" ({reason})"
+    stderr().print(
+        Text.assemble(job.name, "  ", phase_text(job.phase), f"{why}{took}: {job.condition('Ready').message}"),
+        soft_wrap=True,
+    )
+    if job.status.get("result") is not None:
+        stdout().out(document(job.status["result"], Output.JSON), end="", highlight=False)
+    elif job.status.get("resultTruncated"):
+        say("its result is too large for the status")
