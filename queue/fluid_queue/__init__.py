@@ -37,6 +37,7 @@ from fluid_queue.errors import (
     UnknownKey,
     UnreadableValue,
 )
+from fluid_queue.failures import FailureRule
 from fluid_queue.hints import HintReader, Hints
 from fluid_queue.jobs import Deduplication, Indexes, NewJob, Parent
 from fluid_queue.keyring import KeyRing
@@ -66,6 +67,7 @@ __all__ = [
     "Durations",
     "Ending",
     "Enqueued",
+    "FailureRule",
     "Fairness",
     "Handler",
     "HintReader",

@@ -7,12 +7,14 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from types import EllipsisType
 from typing import Any, Literal, get_args
 
+from fluid_queue import limits
 from fluid_queue.checks import instance, number, text, texts, whole
 from fluid_queue.errors import TEN_YEARS, InvalidJob
 from fluid_queue.indexes import ranges
-from fluid_queue.jobs import check_priority
+from fluid_queue.jobs import check_max_failed, check_parallelism, check_priority, most_failed
 from fluid_queue.keys import KeySpace, check_id, check_key, check_queue
 from fluid_queue.records import JobRecord, State
 from fluid_queue.settings import Settings
@@ -39,10 +41,12 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class IndexRanges:
-    """Which indexes of an index job have completed and failed, as in batch/v1: "0-5,7"."""
+    """Which indexes of an index job have completed and failed, as in batch/v1: "0-5,7". `truncated`: further ones did
+    not fit into one of the two."""
 
     completed: str
     failed: str
+    truncated: bool = False
 
 
 class Administration(ABC):
@@ -70,7 +74,8 @@ class Administration(ABC):
         return await self._coded("suspend", [check_leader(leader)], ids)
 
     async def resume(self, ids: Sequence[str], *, leader: Leader = "") -> list[str]:
-        """Let suspended jobs go on. For each: resumed, unchanged, `finished <state>`, or gone."""
+        """Let suspended jobs go on. For each: resumed, unchanged, `finished <state>` (also when it had to start by a
+        time that has passed meanwhile), or gone."""
         return await self._coded("resume", [check_leader(leader)], ids)
 
     async def promote(self, ids: Sequence[str], *, leader: Leader = "") -> list[str]:
@@ -86,13 +91,35 @@ class Administration(ABC):
         """Give jobs another priority. For each: reprioritized, `finished <state>`, or gone."""
         return await self._coded("reprioritize", [check_leader(leader), check_priority(priority)], ids)
 
-    async def indexes(self, job_id: str) -> IndexRanges:
-        """How the indexes of an index job have ended so far."""
+    async def resize(
+        self,
+        ids: Sequence[str],
+        *,
+        parallelism: int | None = None,
+        max_failed: int | EllipsisType | None = ...,
+        leader: Leader = "",
+    ) -> list[str]:
+        """Let index jobs run more or fewer indexes at once from now on, or let more or fewer of them fail (None: any
+        number); what is not given stays. Indexes that run go on. For each: resized, unchanged, `finished <state>`, or
+        gone."""
+        most = "" if parallelism is None else str(check_parallelism(parallelism))
+        failing = ""
+        if max_failed is not ...:
+            check_max_failed(max_failed)
+            failing = str(most_failed(max_failed))
+        return await self._coded("resize", [check_leader(leader), most, failing], ids)
+
+    async def indexes(self, job_id: str, *, limit: int | None = limits.INDEX_RANGES_CHARACTERS) -> IndexRanges:
+        """How the indexes of an index job have ended so far, each in at most `limit` characters (None: whatever it
+        takes)."""
+        if limit is not None:
+            whole("limit", limit, 0, _MOST_LISTED)
         completed, failed = [
             await self._plain("GET", self.keys.key(f"{kind}-indexes:{check_id(job_id)}"))
             for kind in ("completed", "failed")
         ]
-        return IndexRanges(ranges(completed or b""), ranges(failed or b""))
+        done, lost = ranges(completed or b"", limit), ranges(failed or b"", limit)
+        return IndexRanges(done.text, lost.text, done.truncated or lost.truncated)
 
     async def list_jobs(self, queue: str, state: State, *, offset: int = 0, limit: int = 100) -> Page:
         """Jobs of a queue in one state: waiting and blocked ones in the order in which they will run, delayed ones by

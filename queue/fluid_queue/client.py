@@ -302,9 +302,10 @@ class Queue(Administration):
         )
         return Claim(now, wait / 1000, [ClaimedJob.parse(row, self._values) for row in rows], int(version))
 
-    async def sweep(self) -> None:
-        """Let whatever is due move on: delayed jobs, and leases that ran out. For times when no worker claims."""
-        await self.claim("", ["*"], 0, 0)
+    async def sweep(self) -> float:
+        """Let whatever is due move on: delayed jobs, starts that were missed, and leases that ran out. For times when
+        no worker claims. After how many seconds something else may be due; at most 5."""
+        return (await self.claim("", ["*"], 0, 0)).wait_seconds
 
     async def finish(self, endings: Sequence[tuple[str, int, Ending]]) -> list[str]:
         """End attempts, given as (id, epoch, ending). For each: done, again (it was done before), stale, or gone."""
@@ -352,7 +353,7 @@ class Queue(Administration):
 
     async def _coded(self, name: str, arguments: Sequence[Any], ids: Sequence[str]) -> list[str]:
         codes: list[str] = []
-        most = _FEW if name in ("cancel", "suspend", "resume", "retry") else limits.CALL_ITEMS
+        most = _FEW if name in ("cancel", "suspend", "resume", "retry", "resize") else limits.CALL_ITEMS
         for batch in by_number(list(texts("ids", ids)), most):
             codes += [code.decode() for code in await self._run(name, *arguments, *batch)]
         return codes

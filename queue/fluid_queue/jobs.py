@@ -12,6 +12,8 @@ import orjson
 from fluid_queue import limits
 from fluid_queue.checks import as_json, flag, instance, number, text, whole
 from fluid_queue.errors import TEN_YEARS, InvalidJob
+from fluid_queue.failures import FailureRule, check_rules
+from fluid_queue.indexes import bitmap
 from fluid_queue.keys import check_id, check_key, check_queue
 from fluid_queue.retries import BACKOFF_LIMIT, Backoff
 
@@ -55,16 +57,23 @@ class Indexes:
     """When more than so many have failed for good, the job fails and the rest does not start; None: all of them run in
     any case."""
     items: Sequence[Mapping[str, Any]] = ()
+    completed: str = ""
+    """Indexes that need not run, because an earlier run has completed them: "0-5,7"."""
 
     def __post_init__(self) -> None:
         whole("completions", self.completions, 1, MAX_INDEXES)
-        whole("parallelism", self.parallelism, 1, MAX_PARALLELISM)
-        if self.max_failed is not None:
-            whole("maxFailedIndexes", self.max_failed, 0, MAX_INDEXES)
+        check_parallelism(self.parallelism)
+        check_max_failed(self.max_failed)
         for item in instance("items", self.items, Sequence):
             instance("items", item, Mapping)
         if self.items and len(self.items) != self.completions:
             raise InvalidJob("items", f"{len(self.items)} items for {self.completions} indexes")
+        bitmap(self.completed, self.completions)
+
+    def argument(self) -> str:
+        """Its share of a job's words in enqueue.lua's ARGV."""
+        words = (self.completions, self.parallelism, most_failed(self.max_failed))
+        return ":".join(map(str, words)) + f":{bitmap(self.completed, self.completions).hex()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +102,17 @@ class NewJob:
     start_after: datetime | None = None
     """Not before this time (with a zone)."""
     delay_seconds: float = 0
+    start_by: datetime | None = None
+    """A job whose first attempt has not started by this time (with a zone) fails as StartingDeadlineExceeded, unless
+    it is suspended then."""
+    suspended: bool = False
+    """Held back from the beginning, until `resume`."""
     tags: Mapping[str, str] = field(default_factory=dict)
     backoff_limit: int = BACKOFF_LIMIT
     """Retries after the first attempt."""
     backoff: Backoff = field(default_factory=Backoff)
+    failure_rules: Sequence[FailureRule] = ()
+    """The first that names the type of an error decides what follows from it."""
     attempt_deadline_seconds: float = 300
     """How long one attempt may take; 0: no limit."""
     active_deadline_seconds: float = 0
@@ -109,7 +125,8 @@ class NewJob:
     hash: str = ""
     """What `replace` compares."""
     replace: bool = False
-    """Take the place of a job of this id that never started and has another hash."""
+    """Take the place of a job of this id that has not started, or was suspended since, and has another hash or origin.
+    With the same hash it goes on where that one was: its failures count, its completed indexes stay."""
     seed_attempt: int = 0
     seed_failures: int = 0
     """Where a job goes on whose record was lost."""
@@ -139,20 +156,27 @@ class NewJob:
             number(name, getattr(self, name), 0, TEN_YEARS)
         flag("acknowledged", self.acknowledged)
         flag("replace", self.replace)
+        flag("suspended", self.suspended)
         instance("backoff", self.backoff, Backoff)
+        if self.failure_rules != ():
+            check_rules(self.failure_rules)
         for name, part in (("payload", self.payload), ("origin", self.origin)):
             if type(part) is not dict:  # a check against an abstract class takes as long as all the others
                 instance(name, part, Mapping)
+        self._check_parts()
+
+    def _check_parts(self) -> None:
         for name, given, kind in (
             ("start_after", self.start_after, datetime),
+            ("start_by", self.start_by, datetime),
             ("deduplication", self.deduplication, Deduplication),
             ("indexes", self.indexes, Indexes),
             ("parent", self.parent, Parent),
         ):
             if given is not None:
                 instance(name, given, kind)
-        if self.start_after and self.start_after.tzinfo is None:
-            raise InvalidJob("start_after", "a time with a zone, such as 2026-12-01T07:00:00Z")
+            if isinstance(given, datetime) and given.tzinfo is None:
+                raise InvalidJob(name, "a time with a zone, such as 2026-12-01T07:00:00Z")
 
     def spec(self) -> bytes:
         """What a worker needs, as JSON; Redis never looks into it."""
@@ -162,6 +186,8 @@ class NewJob:
             "backoff": self.backoff.to_json(),
             "activeDeadline": _ms(self.active_deadline_seconds),
         }
+        if self.failure_rules:
+            spec["failureRules"] = [rule.to_json() for rule in self.failure_rules]
         return orjson.dumps(spec)
 
     def arguments(self) -> tuple[bytes, bytes]:
@@ -188,14 +214,11 @@ class NewJob:
                 self.key,
                 f"{twin.mode} {_ms(twin.ttl_seconds)} {twin.key}" if (twin := self.deduplication) else "",
                 f"{self.parent.epoch} {self.parent.id}" if self.parent else "",
-                self._indexes(),
+                self.indexes.argument() if self.indexes else "",
+                str(max(1, int(self.start_by.timestamp() * 1000))) if self.start_by else "0",
+                "1" if self.suspended else "0",
             ]
         ), self.spec()
-
-    def _indexes(self) -> str:
-        if (indexes := self.indexes) is None:
-            return ""
-        return f"{indexes.completions}:{indexes.parallelism}:{-1 if indexes.max_failed is None else indexes.max_failed}"
 
 
 _MOST_ATTEMPTS = 1_000_000
@@ -204,6 +227,22 @@ _MOST_ATTEMPTS = 1_000_000
 def check_priority(priority: int) -> int:
     """The number itself. Raises InvalidJob."""
     return whole("priority", priority, -1000, 1000)
+
+
+def check_parallelism(parallelism: int) -> int:
+    """How many indexes may run at once. Raises InvalidJob."""
+    return whole("parallelism", parallelism, 1, MAX_PARALLELISM)
+
+
+def check_max_failed(max_failed: int | None) -> None:
+    """How many indexes may fail, None for any number. Raises InvalidJob."""
+    if max_failed is not None:
+        whole("maxFailedIndexes", max_failed, 0, MAX_INDEXES)
+
+
+def most_failed(max_failed: int | None) -> int:
+    """The number that scripts know: -1 for any."""
+    return -1 if max_failed is None else max_failed
 
 
 def _check_tags(tags: Mapping[Any, Any]) -> None:

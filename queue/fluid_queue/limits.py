@@ -31,6 +31,13 @@ ERROR_TYPE_CHARACTERS = 128
 ERROR_MESSAGE_CHARACTERS = 1024
 PROGRESS_MESSAGE_CHARACTERS = 256
 
+FAILURE_RULES = 20
+FAILURE_RULE_TYPES = 32
+"""Rules of a job about its failures, and error types that one of them names."""
+
+INDEX_RANGES_CHARACTERS = 8192
+"""Index ranges as text, such as "0-5,7", unless somebody asks for more."""
+
 LOG_LINE_CHARACTERS = 4096
 LOG_LINES = 1000
 """Lines that a job keeps, the last ones; log.lua cuts there."""

@@ -22,6 +22,7 @@ from fluid_queue.errors import (
     UnreadableValue,
     seconds_of,
 )
+from fluid_queue.failures import action_for
 from fluid_queue.keys import check_id
 from fluid_queue.records import ClaimedJob
 from fluid_queue.values import Values
@@ -123,38 +124,47 @@ def interrupted(job: ClaimedJob, reason: StopReason, now: int, seconds: float, s
 
 
 def failed(job: ClaimedJob, error: BaseException, now: int, spread: float, *, type_: str = "") -> Ending:
-    """The handler raised `error`: retry while the limit allows, else fail. `now` in ms of the server's clock,
-    `spread` in [-1, 1]."""
-    name = type_ or getattr(error, "type", None) or error.__class__.__name__
+    """The handler raised `error`: retry while the limit and the job's rules allow, else fail. `now` in ms of the
+    server's clock, `spread` in [-1, 1]."""
+    name = _type(type_ or getattr(error, "type", None) or error.__class__.__name__)
     detail = _detail(job, name, error)
     if isinstance(error, Postponed):
         scope = error.scope if isinstance(error, RateLimited) else ""
         if scope == "key" and not job.key:
             scope = "queue"  # a job without a key shares the provider with its whole queue
         return Ending("postponed", error.__class__.__name__[:128], seconds_of(error.after), error=detail, scope=scope)
+    action = action_for(name, job.failure_rules)
+    if action == "FailJob":
+        return Ending("failed", "PolicyFailed", error=detail)
     if isinstance(error, PermanentError):
         return Ending("failed", _word(error.reason), error=detail)
     wait = seconds_of(error.after) if isinstance(error, RetryLater) else job.backoff.wait(job.failures + 1, spread)
     if now >= job.last_moment:
         return Ending("failed", "DeadlineExceeded", error=detail)
-    if job.failures >= job.backoff_limit:
+    if action == "Count" and job.failures >= job.backoff_limit:
         return Ending("failed", type_ or "BackoffLimitExceeded", error=detail)
     if now + wait * 1000 >= job.last_moment:
         return Ending("failed", "DeadlineExceeded", error=detail)
+    if action == "Ignore":
+        return Ending("postponed", "Ignored", wait, error=detail)
     return Ending("retry", type_ or "Failed", wait, error=detail)
 
 
 def unreadable(job: ClaimedJob, error: UnreadableValue) -> Ending:
     """The job's payload could not be read. A key may be on its way, so the job waits for it, uncounted; nothing else
     gets better by itself."""
-    detail = _detail(job, error.__class__.__name__, error)
+    detail = _detail(job, _type(error.__class__.__name__), error)
     if isinstance(error, UnknownKey):
         return Ending("postponed", "UnknownKey", _UNKNOWN_KEY_SECONDS, error=detail)
     return Ending("failed", "UnreadablePayload", error=detail)
 
 
-def _detail(job: ClaimedJob, name: object, error: BaseException) -> bytes:
-    type_ = _text(name)[: limits.ERROR_TYPE_CHARACTERS]
+def _type(name: object) -> str:
+    """The type of an error, as its job shows it and rules name it."""
+    return _text(name)[: limits.ERROR_TYPE_CHARACTERS]
+
+
+def _detail(job: ClaimedJob, type_: str, error: BaseException) -> bytes:
     message = _text(error)[: limits.ERROR_MESSAGE_CHARACTERS]
     return orjson.dumps({"type": type_, "message": message, "attempt": job.attempt})
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 import orjson
 
 from fluid_queue.errors import CorruptValue, UnreadableValue
+from fluid_queue.failures import Action, FailureRule
 from fluid_queue.retries import BACKOFF_LIMIT, Backoff
 from fluid_queue.values import Values
 
@@ -82,6 +83,12 @@ def _backoff(*fields: tuple[str, Any]) -> Backoff:
     return Backoff.from_json(dict(fields))
 
 
+@lru_cache(maxsize=256)
+def _rules(*fields: tuple[tuple[str, ...], Action]) -> tuple[FailureRule, ...]:
+    """Likewise."""
+    return tuple(FailureRule(*each) for each in fields)
+
+
 @dataclass(slots=True)
 class ClaimedJob:
     """A job under this worker's lease."""
@@ -109,6 +116,7 @@ class ClaimedJob:
     key: str = ""
     index: int | None = None
     """Of an index job: which one this is."""
+    failure_rules: Sequence[FailureRule] = ()
     unreadable: UnreadableValue | None = None
     """Why the payload and the settings beside it could not be read; they are empty then."""
 
@@ -140,6 +148,7 @@ class ClaimedJob:
             stalls=int(row[11]),
             key=row[12].decode(),
             index=int(row[13]) if row[13] else None,
+            failure_rules=_rules(*((tuple(r["errorTypes"]), r["action"]) for r in spec.get("failureRules", ()))),
             unreadable=unreadable,
         )
 
@@ -217,8 +226,11 @@ class JobRecord:
     """While it is blocked: the gate that is shut, `key:<concurrency key>` or `index:<id>`."""
     ready_at: int = 0
     """Since when it could run; 0 while it has a later due time."""
+    start_by: int = 0
+    """By when it has to start; 0: by no time, or it has started."""
     completions: int = 0
-    """Of an index job: its indexes, and how many of them have succeeded or failed; else 0."""
+    """Of an index job: its indexes, and how many of them run now, have succeeded or failed; else 0."""
+    active: int = 0
     succeeded: int = 0
     failed: int = 0
     children: int = 0
@@ -255,7 +267,7 @@ class JobRecord:
                 hash=left.hash,
                 tombstone=True,
             )
-        row, attempts = answer
+        row, attempts, running = answer
         raw = dict(zip(RECORD_FIELDS, row, strict=True))
         error = _json(raw["error"])
         fields: dict[str, Any] = {name: (raw[key] or b"").decode() for name, key in _TEXTS.items()}
@@ -270,6 +282,7 @@ class JobRecord:
             result=values.read_result(job_id, raw["result"]) if raw["result"] else None,
             error=values.read_error(job_id, error) if error else None,
             attempts=[Attempt.parse(job_id, line, values) for line in attempts],
+            active=running,
         )
 
 
@@ -292,6 +305,7 @@ _NUMBERS = {
     "deadline_at": "deadlineAt",
     "finished_at": "finishedAt",
     "ready_at": "readyAt",
+    "start_by": "startBy",
     "completions": "completions",
     "succeeded": "succeeded",
     "failed": "failed",

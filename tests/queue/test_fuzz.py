@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -85,7 +86,7 @@ class World:
             [
                 NewJob(id="a", key="k", **common),
                 NewJob(id="blocked", key="k", **common),
-                NewJob(id="b", delay_seconds=100, **common),
+                NewJob(id="b", delay_seconds=100, start_by=datetime(2100, 1, 1, tzinfo=UTC), **common),
                 NewJob(id="i", indexes=Indexes(3, 2), **common),
                 NewJob(id="ended", acknowledged=True, **common),
                 NewJob(id="held", **common),
@@ -144,7 +145,9 @@ def good_words(epochs: dict[str, int]) -> dict[str, list[Any]]:
     """What each script is sent, as Python would send it now."""
     epoch = epochs.get("a", 1)
     one = NewJob(id="n", type="t", queue="q", key="k", tags={"user": "1"}, deduplication=Deduplication("d"))
-    other = NewJob(id="m", type="t", queue="q", indexes=Indexes(3, 2), parent=Parent("a", epoch))
+    later = datetime(2100, 1, 1, tzinfo=UTC)
+    indexes = Indexes(3, 2, completed="1")
+    other = NewJob(id="m", type="t", queue="q", indexes=indexes, parent=Parent("a", epoch), start_by=later)
     lines = [Ending("retry", "Failed", 1, error=b"{}").line("a", epoch), Ending("completed", "Completed").line("b", 1)]
     return {
         "acknowledge": ["", "ended"],
@@ -168,6 +171,7 @@ def good_words(epochs: dict[str, int]) -> dict[str, list[Any]]:
         "renew": ["w", "1000", "a", epoch],
         "reprioritize": ["", "5", "a", "b", "blocked", "i"],
         "resume": ["", "held"],
+        "resize": ["", "3", "-1", "i", "a"],
         "retry": ["", "ended"],
         "stats": [],
         "suspend": ["", "a", "b", "blocked", "i"],

@@ -30,6 +30,8 @@ from support.queue_chances import (
     endings,
     index_jobs,
     keys,
+    most_failed,
+    parallelisms,
     picks,
     plain_jobs,
     priorities,
@@ -208,6 +210,12 @@ class QueueMachine(Watch):
         answers = self.world.run(self.queue.reprioritize(names, priority))
         self.coded(answers, [self.model.reprioritize(job_id, priority) for job_id in names])
 
+    @deed(1, wanted=targets, parallelism=st.none() | parallelisms, max_failed=st.just(...) | most_failed)
+    def resize(self, wanted: list[int], parallelism: int | None, max_failed: Any) -> None:
+        names = self.named(wanted)
+        answers = self.world.run(self.queue.resize(names, parallelism=parallelism, max_failed=max_failed))
+        self.coded(answers, [self.model.resize(job_id, parallelism, max_failed) for job_id in names])
+
     @deed(1, queue=queues, further=st.lists(st.sampled_from(["delayed", "suspended"]), unique=True))
     def drain(self, queue: str, further: list[str]) -> None:
         states: list[Any] = ["waiting", "blocked", *further]
@@ -282,6 +290,15 @@ class QueueMachine(Watch):
         elif job.state in ("ready", "delayed") and job.started and not job.completions:
             self.world.time.deadline_passes(job.id)
             job.overdue = True
+        self.time_has_passed()
+
+    @deed(2, pick=picks)
+    def start_is_missed(self, pick: int) -> None:
+        if not (jobs := [job for job in self.model.jobs.values() if job.start_by and not job.ended]):
+            return
+        job = jobs[pick % len(jobs)]
+        self.world.time.start_is_missed(job.id)
+        job.start_by = "passed"
         self.time_has_passed()
 
     @deed(1, queue=queues)

@@ -5,6 +5,7 @@ draws from. A small world, so that jobs meet: two queues, two keys, two twins.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
@@ -24,6 +25,7 @@ from fluid_queue import (
 T = TypeVar("T")
 
 HOUR = 3600
+LONG_AGO, LATER = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 QUEUES = ("p", "q")
 SELECTORS: dict[str, tuple[str, ...]] = {"w1": ("*",), "w2": ("p",), "w3": ("p", "q"), "w4": ("*",), "w5": ("q",)}
@@ -54,18 +56,25 @@ COMMON: dict[str, st.SearchStrategy[Any]] = {
     "acknowledged": st.booleans(),
     "delay_seconds": st.sampled_from([0, 0, 0, HOUR]),
     "active_deadline_seconds": st.sampled_from([0, 0, HOUR]),
+    "start_by": st.sampled_from([None] * 6 + [LATER] * 3 + [LONG_AGO]),
+    "suspended": st.sampled_from([False] * 6 + [True]),
     "tags": st.sampled_from([{}, {"user": "1"}, {"user": "2"}]),
     "deduplication": st.none() | st.none() | deduplications,
 }
 plain_jobs = st.builds(NewJob, id=st.sampled_from(PLAIN), **COMMON)
+parallelisms = st.integers(1, 3)
+most_failed = st.sampled_from([None, 0, 1])
 index_jobs = st.builds(
     NewJob,
     id=st.sampled_from(INDEXED),
-    indexes=st.builds(
-        Indexes,
-        completions=st.integers(1, 6),
-        parallelism=st.integers(1, 2),
-        max_failed=st.sampled_from([None, 0, 1]),
+    indexes=st.integers(1, 6).flatmap(
+        lambda n: st.builds(
+            Indexes,
+            completions=st.just(n),
+            parallelism=parallelisms,
+            max_failed=most_failed,
+            completed=st.sampled_from([""] * 4 + ["0", f"{n - 1}", f"0-{n - 1}"]),
+        )
     ),
     **COMMON,
 )

@@ -21,7 +21,7 @@ _NAMES = {
     # what stays for ever, or is trimmed
     r"(meta|leaders|counts|settings|tombstones)": "hash",
     r"(queues|busy|paused|gates)": "set",
-    r"(selectors|workers|served|leases|limits|unacknowledged|tombstones:expiry)": "zset",
+    r"(selectors|workers|served|leases|starting|limits|unacknowledged|tombstones:expiry)": "zset",
     r"seq": "string",
     r"events": "stream",
     r"(wake|control):[^ ]+": "list",
@@ -56,6 +56,7 @@ def problems(space: Snapshot, reborn: Collection[str] = ()) -> list[str]:
         queues,
         scores,
         leases,
+        starts,
         gates,
         counts,
         expiries,
@@ -145,6 +146,22 @@ def leases(space: Snapshot) -> Iterator[str]:
     yield from (f"{job_id} has a lease and no record" for job_id in held if job_id not in space.records)
 
 
+def starts(space: Snapshot) -> Iterator[str]:
+    """Watched are exactly the jobs that may run and have to start by some time; one that has started need not any
+    more."""
+    live = {job_id: record for job_id, record in space.records.items() if record.get("state") in LIVE}
+    watched = {
+        job_id: float(record["startBy"])
+        for job_id, record in live.items()
+        if "startBy" in record and record["state"] != "suspended"
+    }
+    if (found := space.get("starting")) != watched:
+        yield f"watched until they start are {found}, by their records {watched}"
+    for job_id, record in live.items():
+        if "startBy" in record and "startedAt" in record:
+            yield f"{job_id} has started, and still has to start by {record['startBy']}"
+
+
 def gates(space: Snapshot) -> Iterator[str]:
     """Who holds a gate is active and has to pass it; who waits at one is blocked by it."""
     holders: dict[str, set[str]] = {}
@@ -231,8 +248,8 @@ def deduplications(space: Snapshot) -> Iterator[str]:
 
 
 def indexes(space: Snapshot) -> Iterator[str]:
-    """An index has a record exactly while it is fed; a parent that waits feeds no more than its window, and is never
-    idle for ever."""
+    """An index has a record exactly while it is fed; a parent that waits is never idle for ever. (How many are fed is
+    the model's to say: a window may have become narrower.)"""
     fed: dict[str, set[str]] = {}
     for record in space.records.values():
         if "index" in record:
@@ -245,7 +262,7 @@ def indexes(space: Snapshot) -> Iterator[str]:
         if "completions" not in record:
             continue
         waits = record["state"] == "waiting-children"
-        if window > 2 * int(record["parallelism"]) or (window and not waits) or (waits and not window):
+        if bool(window) != waits:
             yield f"{job_id} is {record['state']} with {window} indexes in the queue"
         for kind, counter in (("completed", "succeeded"), ("failed", "failed")):
             bits = sum(byte.bit_count() for byte in space.values.get(f"{kind}-indexes:{job_id}", b""))

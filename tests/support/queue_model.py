@@ -8,11 +8,15 @@ passes only when it is told to: `Job.expired`, `Job.due`, `Job.overdue`, and the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from fluid_queue import Ending, NewJob
 from support.queue_moves import MAX_STALLED, Circuit, Job, Moves, sum_of
+
+MODERN = datetime(2020, 1, 1, tzinfo=UTC)
+"""What had to start before has missed it."""
 
 
 class Model(Moves):
@@ -56,13 +60,41 @@ class Model(Moves):
         if new.indexes:
             job.completions, job.parallelism = new.indexes.completions, new.indexes.parallelism
             job.max_failed = new.indexes.max_failed
+            job.index_ends = dict.fromkeys(numbers_of(new.indexes.completed), "completed")
+        if new.start_by:
+            job.start_by = "passed" if new.start_by < MODERN else "ahead"
+        if replaced:
+            self._go_on(job, replaced)
         self.jobs[new.id] = job
         self._adopt(parent, new.id, "")
         if new.deduplication and (first := self._twin(job, new.deduplication)):
             self.end(job, "completed")
             return f"duplicate {first}"
-        if new.delay_seconds:
-            job.state, job.later = "delayed", True
+        if new.indexes and new.indexes.completed and len(job.index_ends) == job.completions:
+            self.end(job, "completed")
+        else:
+            self._arrive(job, new, replaced)
+        return "replaced" if replaced else "created"
+
+    def _go_on(self, job: Job, replaced: Job) -> None:
+        """The record that takes another's place is of the same run, or of another one, whose attempts are void."""
+        if job.hash != replaced.hash or job.completions != replaced.completions or job.index_ends:
+            job.epoch = replaced.epoch + bool(replaced.epoch)
+            return
+        job.attempt = max(job.attempt, replaced.attempt)
+        job.failures = max(job.failures, replaced.failures)
+        job.stalls, job.epoch, job.begun = replaced.stalls, replaced.epoch, replaced.begun
+        job.index_ends, job.children = replaced.index_ends, replaced.children
+        if job.epoch or job.begun:
+            job.start_by = ""
+
+    def _arrive(self, job: Job, new: NewJob, replaced: Job | None) -> None:
+        job.later = new.delay_seconds > 0
+        if new.suspended:
+            job.state = "suspended"
+            return
+        if job.later:
+            job.state = "delayed"
         else:
             stays = (
                 replaced
@@ -70,7 +102,8 @@ class Model(Moves):
                 and (replaced.queue, replaced.priority) == (job.queue, job.priority)
             )
             self.start(job, place="any" if stays else "new")
-        return "replaced" if replaced else "created"
+        if job.start_by == "passed":
+            self.miss_start(job)
 
     def _adopt(self, parent: Job | None, child: str, end: str) -> None:
         if parent:
@@ -104,11 +137,14 @@ class Model(Moves):
     # -- out: claims --------------------------------------------------------------------------------------------------
 
     def pass_time(self, covers: Sequence[str] | None) -> None:
-        """What a claim does before it takes jobs: leases that ran out, and delayed jobs of these queues (None: of all)
-        that are due."""
+        """What a claim does before it takes jobs: leases that ran out, starts that were missed, and delayed jobs of
+        these queues (None: of all) that are due."""
         for job in sorted((job for job in self.jobs.values() if job.expired), key=lambda job: job.id):
             if job.expired and self.jobs.get(job.id) is job:
                 self._take_back(job)
+        for job in [job for job in self.jobs.values() if job.start_by == "passed"]:
+            if not job.ended and job.state != "suspended":
+                self.miss_start(job)
         for job in list(self.jobs.values()):
             if job.state == "delayed" and job.due and (covers is None or job.queue in covers):
                 self.start(job)
@@ -139,8 +175,9 @@ class Model(Moves):
         if epoch <= job.epoch:
             return f"{job_id} was claimed with the epoch {epoch} after {job.epoch}"
         job.state, job.epoch, job.started, job.attempt = "active", epoch, True, job.attempt + 1
+        job.start_by = ""
         if job.index is not None:
-            self.jobs[job.parent].started = True
+            self.jobs[job.parent].started, self.jobs[job.parent].start_by = True, ""
         if self.setting(job.queue).rate_limit:
             self.starts[job.queue] += 1
         if (circuit := self.circuits.get(job.queue)) and self.setting(job.queue).circuit_breaker:
@@ -316,6 +353,9 @@ class Model(Moves):
             return "resumed"
         if job.state != "suspended":
             return "unchanged"
+        if job.start_by == "passed":
+            self.miss_start(job)
+            return "finished failed"
         if job.later and not job.due:
             job.state = "delayed"
         else:
@@ -334,6 +374,7 @@ class Model(Moves):
         if job is None or job.state not in ("failed", "cancelled"):
             return "unchanged" if job else "gone"
         del self.graves[job_id]
+        job.start_by, job.begun = "", True
         job.failures, job.stalls, job.started, job.acked, job.overdue, job.children = 0, 0, False, False, False, None
         job.index_ends = {index: end for index, end in job.index_ends.items() if end == "completed"}
         parent = self.jobs.get(job.parent)
@@ -351,6 +392,23 @@ class Model(Moves):
         for one in [job, *self.fed(job)]:
             one.priority = priority
         return "reprioritized"
+
+    def resize(self, job_id: str, parallelism: int | None, max_failed: Any) -> str:
+        """`max_failed`: ... for no other one."""
+        job = self.jobs.get(job_id)
+        if job is None or job.ended:
+            return f"finished {job.state}" if job else "gone"
+        most = job.max_failed if max_failed is ... else max_failed
+        if not job.completions or (parallelism in (None, job.parallelism) and most == job.max_failed):
+            return "unchanged"
+        job.parallelism, job.max_failed = parallelism or job.parallelism, most
+        if job.state == "waiting-children" and not job.stop:
+            if most is not None and list(job.index_ends.values()).count("failed") > most:
+                if not self.stop_indexes(job, "fail"):
+                    self.end(job, "failed")
+            else:
+                self.feed(job)
+        return "resized"
 
     def drain(self, queue: str, states: Sequence[str]) -> int:
         """An index goes with its whole job, and only if none has started."""
@@ -385,3 +443,10 @@ class Model(Moves):
     def expire(self, job_id: str) -> None:
         """The record of an ended job has gone, its tombstone stays."""
         del self.jobs[job_id]
+
+
+def numbers_of(ranges: str) -> Iterator[int]:
+    """The indexes in "0-5,7"."""
+    for part in ranges.split(",") if ranges else ():
+        first, _, last = part.partition("-")
+        yield from range(int(first), int(last or first) + 1)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from fluid_queue import QueueSettings, Settings
 
@@ -45,6 +45,10 @@ class Job:
     has_deadline: bool = False
     overdue: bool = False
     """It has passed its active deadline."""
+    start_by: Literal["", "ahead", "passed"] = ""
+    """Whether it has to start by some time, which has passed or not."""
+    begun: bool = False
+    """It has started before it was held back, or is to run again."""
     parent: str = ""
     index: int | None = None
     children: dict[str, str] | None = None
@@ -146,13 +150,18 @@ class Moves:
             if job.index is not None:
                 following = self.end_index(job, state)
             elif state == "suspended":
-                job.state, job.stop, job.started = state, "", False
+                job.state, job.stop, job.started, job.begun = state, "", False, job.begun or job.started
             else:
                 job.state, job.stop = state, ""
                 self.ends[job.queue, state, job.type] += 1
                 self.graves[job.id] = state
                 self.release_twin(job)
                 following = self.end_child(job, state)
+
+    def miss_start(self, job: Job) -> None:
+        """It has not started by the time at which it had to."""
+        self.stop_indexes(job, "cancel")
+        self.end(job, "failed")
 
     def release_twin(self, job: Job) -> None:
         if job.dedup and self.twins.get(job.dedup) == job.id:

@@ -20,6 +20,7 @@ from fluid_queue import (
     CreationLimit,
     Deduplication,
     Ending,
+    FailureRule,
     Fairness,
     Indexes,
     NewJob,
@@ -107,6 +108,10 @@ def _enqueue_with(part: str, kind: Callable[..., Any]) -> Callable[[Queue, Argum
     return run
 
 
+async def _enqueue_with_rule(queue: Queue, given: Arguments) -> Any:
+    return await queue.enqueue([NewJob(id="ruled", type="t", queue="q", failure_rules=[FailureRule(**given)])])
+
+
 def _configure_with(part: str, kind: Callable[..., Any]) -> Callable[[Queue, Arguments], Coroutine[Any, Any, Any]]:
     async def run(queue: Queue, given: Arguments) -> Any:
         return await queue.configure(Settings(queues={"q": QueueSettings(**{part: kind(**given)})}))
@@ -144,6 +149,8 @@ _NEW = {
     "priority": 0,
     "start_after": None,
     "delay_seconds": 0,
+    "start_by": None,
+    "suspended": False,
     "tags": {"user": "1"},
     "backoff_limit": 3,
     "attempt_deadline_seconds": 300,
@@ -157,6 +164,7 @@ _NEW = {
     "seed_failures": 0,
     "key": "k",
     "backoff": Backoff(),
+    "failure_rules": (),
     "deduplication": None,
     "indexes": None,
     "parent": None,
@@ -171,8 +179,10 @@ CALLS: Mapping[str, Call] = {
         _enqueue_with("deduplication", Deduplication), {"key": "d", "mode": "WhileUnfinished", "ttl_seconds": 5}
     ),
     "indexes of a job": Call(
-        _enqueue_with("indexes", Indexes), {"completions": 3, "parallelism": 2, "max_failed": 0, "items": ()}
+        _enqueue_with("indexes", Indexes),
+        {"completions": 3, "parallelism": 2, "max_failed": 0, "items": (), "completed": "0,2"},
     ),
+    "failure rule of a job": Call(_enqueue_with_rule, {"error_types": ["TimeoutError"], "action": "FailJob"}),
     "parent": Call(_enqueue_with("parent", Parent), {"id": "a", "epoch": 5}),
     "backoff": Call(
         _enqueue_with("backoff", Backoff),
@@ -184,7 +194,8 @@ CALLS: Mapping[str, Call] = {
     },
     "inspect": Call(_method("inspect"), {"ids": ["a", "b"]}),
     "reprioritize": Call(_method("reprioritize"), {**_IDS, "priority": 1}),
-    "indexes": Call(_method("indexes"), {"job_id": "i"}),
+    "resize": Call(_method("resize"), {"ids": ["a", "i"], "leader": "", "parallelism": 3, "max_failed": None}),
+    "indexes": Call(_method("indexes"), {"job_id": "i", "limit": 100}),
     "log_lines": Call(_method("log_lines"), {"job_id": "a"}),
     "types": Call(_method("types"), {"image": "image:1"}),
     "list_jobs": Call(_method("list_jobs"), {"queue": "q", "state": "waiting", "offset": 0, "limit": 10}),

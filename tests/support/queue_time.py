@@ -30,6 +30,11 @@ class Time:
         """The job began so long ago that no active deadline lies ahead."""
         self._server.hset(f"{self._prefix}job:{job_id}", "startedAt", PAST)
 
+    def start_is_missed(self, job_id: str) -> None:
+        """The time by which the job had to start, as long as it has not."""
+        self._server.hset(f"{self._prefix}job:{job_id}", "startBy", PAST)
+        self._server.zadd(f"{self._prefix}starting", {job_id: PAST}, xx=True)
+
     def limits_end(self, now: Snapshot) -> None:
         for scope in now.get("limits"):
             self._server.zadd(f"{self._prefix}limits", {scope: PAST})

@@ -154,13 +154,12 @@ def _fields(record: Any) -> dict[str, Any]:
     stop = record.get("stop", "").partition(" ")[0]
     return found | {
         "queue": record["queue"],
+        "start_by": "startBy" in record,
         "state": "ready" if state in ("waiting", "blocked") else state,
         "stop": stop,
     }
 
 
 def _predicted(job: Job) -> dict[str, Any]:
-    return {
-        name: getattr(job, name)
-        for name in ("priority", "attempt", "failures", "stalls", "epoch", "queue", "state", "stop")
-    }
+    names = ("priority", "attempt", "failures", "stalls", "epoch", "queue", "state", "stop")
+    return {name: getattr(job, name) for name in names} | {"start_by": job.start_by != ""}

@@ -190,6 +190,16 @@ async def test_a_namespace_in_trouble_uses_up_its_own_budget_only(scenes):
     assert scene.written == 8
 
 
+async def test_a_namespace_keeps_its_empty_budget_however_many_others_come(scenes):
+    scene = scenes(namespace_rate=0.01, namespace_burst=1, burst=1000, queue=1000)
+    scene.recorder.record(happening("mail-1", "loud"))
+    for number in range(300):
+        scene.recorder.record(happening("mail-1", f"team-{number}"))
+    scene.recorder.record(happening("mail-2", "loud"))
+    assert scene.lost == {"budget": 1}
+    await scene.settled(302)
+
+
 async def test_repetitions_cost_the_namespace_budget_too_and_none_is_forgotten(scenes):
     scene = scenes(namespace_rate=1.0, namespace_burst=1)
     scene.recorder.record(happening())

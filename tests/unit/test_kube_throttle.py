@@ -102,6 +102,41 @@ async def test_the_place_of_one_who_gives_up_goes_to_the_next(in_the_same_moment
     assert window.used == 0
 
 
+@given(st.lists(st.sampled_from(["come", "leave", "give up", "refusal", "answer", "settle"]), max_size=80))
+def test_whatever_happens_nobody_waits_while_there_is_room(moves):
+    async def play() -> None:
+        window, waiting, inside, now = Window(3), [], 0, 0.0
+        for move in moves:
+            now += 0.4
+            if move == "come":
+                if window.enter():
+                    inside += 1
+                else:
+                    waiting.append(asyncio.create_task(window.wait()))
+                    await asyncio.sleep(0)
+            elif move == "leave" and inside:
+                window.leave()
+                inside -= 1
+            elif move == "give up" and waiting:
+                waiting[-1].cancel()
+            elif move in ("refusal", "answer") and inside:
+                window.answered(refused=move == "refusal", now=now)
+                window.leave()
+                inside -= 1
+            if move != "settle":
+                continue
+            await asyncio.sleep(0)
+            inside += sum(task.done() and not task.cancelled() for task in waiting)
+            waiting = [task for task in waiting if not task.done()]
+            assert window.used == inside
+            assert not waiting or window.used >= window.limit
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+    asyncio.run(play())
+
+
 def test_a_refusal_halves_what_is_in_flight_once_for_each_second():
     window = Window(100)
     for _ in range(40):

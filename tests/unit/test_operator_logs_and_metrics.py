@@ -10,6 +10,7 @@ from fluid_operator.api.fluidjob_status import Phase
 from fluid_operator.kopf_logs import KopfFacts
 from fluid_operator.kube.client import Call
 from fluid_operator.kube.keys import ObjectKey
+from fluid_operator.kube.throttle import Throttle, ThrottleSettings
 from fluid_operator.kube.workqueue import Reconciled, WorkQueue
 from fluid_operator.metrics import Metrics
 from fluid_queue.logs import JsonFormatter
@@ -121,3 +122,39 @@ def test_an_environment_that_is_gone_has_no_series_and_may_have_had_none():
     metrics.environment_gone(key)
     metrics.environment_gone(key)
     assert value(metrics, "fluid_operator_redis_up", namespace="team-a", environment="default") is None
+
+
+def test_events_and_waiting_for_the_api_server_are_counted_from_zero():
+    metrics = Metrics()
+    assert value(metrics, "fluid_operator_events_written_total") == 0
+    for why in ("budget", "queue", "refused"):
+        assert value(metrics, "fluid_operator_events_lost_total", why=why) == 0
+    assert value(metrics, "fluid_operator_kube_throttled_seconds_total") == 0
+    metrics.event_written()
+    metrics.event_lost("budget")
+    metrics.throttled(0.5)
+    assert value(metrics, "fluid_operator_events_written_total") == 1
+    assert value(metrics, "fluid_operator_events_lost_total", why="budget") == 1
+    assert value(metrics, "fluid_operator_kube_throttled_seconds_total") == 0.5
+
+
+async def test_requests_under_way_are_shown_as_they_are_now():
+    metrics, throttle = Metrics(), Throttle(ThrottleSettings(in_flight=7))
+    metrics.show_throttle(throttle)
+    await throttle.enter(write=False)
+    assert value(metrics, "fluid_operator_kube_in_flight") == 1
+    assert value(metrics, "fluid_operator_kube_in_flight_limit") == 7
+    throttle.leave(200)
+    assert value(metrics, "fluid_operator_kube_in_flight") == 0
+
+
+def test_answers_of_the_webhook_are_counted_by_what_became_of_them():
+    metrics = Metrics()
+    name = "fluid_operator_admission_reviews_total"
+    for outcome in ("allowed", "refused", "unchecked", "malformed", "late"):
+        assert value(metrics, name, outcome=outcome) == 0
+    metrics.admission_asked("refused", 0.25)
+    metrics.admission_certificate(1_900_000_000)
+    assert value(metrics, name, outcome="refused") == 1
+    assert value(metrics, "fluid_operator_admission_review_duration_seconds_sum") == 0.25
+    assert value(metrics, "fluid_operator_admission_certificate_expiry_timestamp_seconds") == 1_900_000_000

@@ -1,8 +1,11 @@
 """The operator's settings: pinned defaults, and all problems at once, each with its variable."""
 
+from pathlib import Path
+
 import pytest
 
 from fluid_operator import settings as settings_module
+from fluid_operator.admission.settings import OwnNames, WebhookSettings
 from fluid_operator.errors import SettingsError
 from fluid_operator.kube.lease import LeaseSettings
 from fluid_operator.settings import OperatorSettings, describe, from_environment
@@ -33,6 +36,14 @@ def test_the_defaults_are_the_promised_ones():
         "lease_retry_seconds": 2.0,
         "http_host": "",
         "http_port": 8080,
+        "webhook_host": "",
+        "webhook_port": None,
+        "webhook_cert_dir": "",
+        "webhook_service": "",
+        "webhook_configuration": "fluid-operator",
+        "kube_qps": 1000.0,
+        "kube_burst": 2000,
+        "kube_in_flight": 200,
         "reconcile_workers": 64,
         "status_hold_seconds": 0.2,
         "progress_interval_seconds": 1.0,
@@ -114,3 +125,35 @@ def test_every_variable_has_a_meaning():
         f"FLUID_{name.upper()}" for name in OperatorSettings.model_fields
     ]
     assert all(meaning for _, _, meaning in describe())
+
+
+def test_without_a_port_there_is_no_webhook():
+    assert from_environment({}).webhook is None
+
+
+def test_a_webhook_has_one_source_for_its_certificate():
+    port = {"FLUID_WEBHOOK_PORT": "9443", "FLUID_NAMESPACES": "team-a"}
+    files = from_environment(port | {"FLUID_WEBHOOK_CERT_DIR": "/certificate"}).webhook
+    assert files == WebhookSettings("", 9443, folder=Path("/certificate"), namespaces=("team-a",))
+    own = from_environment(port | {"FLUID_WEBHOOK_SERVICE": "hook.fluid-system"}).webhook
+    names = OwnNames("hook", "fluid-system", "fluid-operator")
+    assert own == WebhookSettings("", 9443, own=names, namespaces=("team-a",))
+    assert names.secret == ("fluid-system", "hook-certificate")
+
+
+@pytest.mark.parametrize(
+    ("environment", "variable"),
+    [
+        ({"FLUID_WEBHOOK_PORT": "9443"}, "FLUID_WEBHOOK_PORT"),
+        ({"FLUID_WEBHOOK_CERT_DIR": "/a"}, "FLUID_WEBHOOK_CERT_DIR"),
+        ({"FLUID_WEBHOOK_SERVICE": "a.b"}, "FLUID_WEBHOOK_SERVICE"),
+        ({"FLUID_WEBHOOK_SERVICE": "a", "FLUID_WEBHOOK_PORT": "1"}, "FLUID_WEBHOOK_SERVICE"),
+        (
+            {"FLUID_WEBHOOK_PORT": "1", "FLUID_WEBHOOK_SERVICE": "a.b", "FLUID_WEBHOOK_CERT_DIR": "/a"},
+            "FLUID_WEBHOOK_SERVICE",
+        ),
+        ({"FLUID_WEBHOOK_PORT": "high", "FLUID_WEBHOOK_SERVICE": "a.b"}, "FLUID_WEBHOOK_PORT"),
+    ],
+)
+def test_half_a_webhook_is_refused_naming_what_is_missing_or_too_much(environment, variable):
+    assert set(problems(**environment)) == {variable}

@@ -73,8 +73,8 @@ def test_the_strides_of_the_headers_are_those_of_python():
     from fluid_queue import Ending, NewJob
 
     header, _ = NewJob(id="a", type="email").arguments()
-    assert len(orjson.loads(header)) == 19
-    assert "JSON array of nineteen texts" in scripts.header("enqueue").argv
+    assert len(orjson.loads(header)) == 21
+    assert "JSON array of twenty-one texts" in scripts.header("enqueue").argv
     assert "local STRIDE = 2" in scripts.flatten("enqueue")
     line = Ending("completed").line("a", 1)
     assert len(line.split()) == 8

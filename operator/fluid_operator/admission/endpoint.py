@@ -40,7 +40,13 @@ _SECONDS: Final = 2.0
 _SIDE_BY_SIDE: Final = 32
 """Reviews at once, and so bodies in memory; the others wait their turn."""
 
+_LARGE_SIDE_BY_SIDE: Final = 2
+"""The same for large bodies, which take thirty times their size when they are decoded."""
+
 _SHUTDOWN_SECONDS: Final = 1.0
+
+_IDLE_SECONDS: Final = 120.0
+"""Longer than the API server keeps an idle connection, so that it never meets one which we are just closing."""
 
 Observe = Callable[[Heard, float], None]
 """Told of each request: what became of it, and in how many seconds."""
@@ -54,6 +60,7 @@ class Endpoint:
         self._observe = observe
         self._seconds = seconds
         self._slots = asyncio.Semaphore(_SIDE_BY_SIDE)
+        self._large = asyncio.Semaphore(_LARGE_SIDE_BY_SIDE)
 
     async def validate(self, request: web.Request) -> web.Response:
         """Answer one request, and have it counted."""
@@ -70,11 +77,12 @@ class Endpoint:
     async def _answer(self, request: web.Request, deadline: float) -> tuple[Heard, web.Response]:
         if request.content_type != "application/json":
             raise BadReview(415, "the body must be application/json")
-        if (request.content_length or 0) > MAX_BYTES:
+        length = MAX_BYTES if request.content_length is None else request.content_length
+        if length > MAX_BYTES:
             raise BadReview(413, f"the body may have {MAX_BYTES} bytes at most")
         left = deadline - time.monotonic()
         try:
-            async with asyncio.timeout(left), self._slots:
+            async with asyncio.timeout(left), self._large if length > _LARGE else self._slots:
                 review = read_review(await _body(request))
                 verdict = await self._judge(review, deadline)
         except TimeoutError:
@@ -113,7 +121,9 @@ async def listening(host: str, port: int, context: ssl.SSLContext, endpoint: End
     """Serve inside the block; yields the port, which the system picks for 0. Raises CannotListen."""
     application = web.Application(client_max_size=MAX_BYTES)
     application.add_routes([web.post(PATH, endpoint.validate)])
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+    runner = web.AppRunner(
+        application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS, keepalive_timeout=_IDLE_SECONDS
+    )
     await runner.setup()
     try:
         try:

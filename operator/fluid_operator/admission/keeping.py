@@ -84,7 +84,15 @@ class OwnSecret:
     async def look(self) -> None:
         """Make or renew the certificate where that is due, have it trusted, and serve with it, in this order."""
         certificate = await self._kept()
-        await self._publish(certificate.authorities)
+        try:
+            await self._publish(certificate.authorities)
+        except KubeError:
+            if self._served.certificate is None:  # somebody may trust it all the same
+                self._load(certificate)
+            raise
+        self._load(certificate)
+
+    def _load(self, certificate: Certificate) -> None:
         if self._served.load(certificate, f"Secret {self._names.secret}"):
             log.info("Serves the webhook with its own certificate.", extra={"fields": {"ends": _end(certificate)}})
 
@@ -174,16 +182,18 @@ def _end(certificate: Certificate) -> str:
 
 
 async def keep(keeper: Keeper, looked: Callable[[], None], *, every: float, after_failure: float) -> None:
-    """Look every so many seconds until cancelled, sooner after a failure; `looked` is told after each success."""
+    """Look every so many seconds until cancelled, sooner after a failure; `looked` is told after each look."""
+    told = ""
     while True:
+        pause, problem = every, ""
         try:
             await keeper.look()
-            looked()
-            pause = every
         except (CertificateError, KubeError) as error:
-            log.warning("The webhook's certificate is not in order.", extra={"fields": {"error": str(error)}})
-            pause = after_failure
+            pause, problem = after_failure, str(error)
         except Exception:  # a defect in the optional part must not end the operator
             log.exception("Keeping the webhook's certificate broke.")
-            pause = every
+        if problem and problem != told:
+            log.warning("The webhook's certificate is not in order.", extra={"fields": {"error": problem}})
+        told = problem
+        looked()
         await asyncio.sleep(pause)

@@ -44,14 +44,22 @@ Answer = TypeVar("Answer")
 
 Source = Literal["check", "hints", "sweep", "data", "settings"]
 
-_SWEEP_SECONDS = 5.0
-"""How often due jobs move on although no worker claims, and how soon a worker's types are known without a hint."""
+_LOOK_SECONDS = 5.0
+"""How soon a worker's types, or an obstacle in a queue, are known without a hint."""
+
+_LEAST_SECONDS = 0.2
+"""Between two sweeps. Workers sweep whenever they claim; the operator does it for times when there are none."""
 
 _HINT_LINGER = 0.005
 """Seconds for which hints are gathered before anybody looks at a record."""
 
 _PAUSE = 1.0
 """Seconds between two tries while Redis is away."""
+
+_REFUSED = (
+    "The leader's epoch was refused: another operator leads this shard of the key space. Said again and again, two "
+    "operators use one key prefix, or run with different counts of shards."
+)
 
 
 class EnvironmentLink:
@@ -89,6 +97,8 @@ class EnvironmentLink:
         self._problems: dict[Source, QueueError] = {}
         """By whoever met one, until the same asks with success: a server that answers a PING may still refuse more."""
         self._obstacles = Obstacles()
+        self._next_sweep = 0.0
+        """Seconds until the next sweep is due."""
         self._due = asyncio.Event()
         """Redis has just come back, or the settings have changed: what is done from time to time is due now."""
         self._leadership = leadership
@@ -157,6 +167,13 @@ class EnvironmentLink:
         (code,) = await self._led(lambda leader: self.queue.reprioritize([job_id], priority, leader=leader))
         return code
 
+    async def resize(self, job_id: str, parallelism: int, max_failed: int | None) -> str:
+        """Let an index job run, and lose, more or fewer indexes; see Queue.resize."""
+        (code,) = await self._led(
+            lambda leader: self.queue.resize([job_id], parallelism=parallelism, max_failed=max_failed, leader=leader)
+        )
+        return code
+
     async def _led(self, command: Callable[[Leader], Awaitable[Answer]]) -> Answer:
         """Run a write as the leader. A refusal is answered by looking at the Lease first, and only then by a new
         epoch."""
@@ -165,7 +182,8 @@ class EnvironmentLink:
         try:
             return await command(refused)
         except LeaderFenced as error:
-            log.warning("a leader's epoch was refused", extra={"environment": str(self.key), "error": str(error)})
+            facts = {"environment": str(self.key), "shard": self._shard + 1, "error": str(error)}
+            log.warning(_REFUSED, extra={"fields": facts})
         self._leadership.check()
         return await command(await self._token(refused))
 
@@ -243,18 +261,28 @@ class EnvironmentLink:
             await reader.aclose()
 
     async def _maintain(self) -> None:
+        """Sweep whenever something is due, and look around from time to time, or when told to."""
+        looked = 0.0
         while True:
             _stop_if_cancelled()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_SWEEP_SECONDS):
+                async with asyncio.timeout(min(self._next_sweep, _LOOK_SECONDS)):
                     await self._due.wait()
+            told = self._due.is_set()
             self._due.clear()
             if "check" in self._problems:
                 await self.check()
-            await self._try("settings", self._configure)
-            await self._try("sweep", self.queue.sweep)
-            if "sweep" not in self._problems:
+            around = told or time.monotonic() - looked >= _LOOK_SECONDS
+            if around:
+                await self._try("settings", self._configure)
+            await self._try("sweep", self._sweep)
+            if around and "sweep" not in self._problems:
                 await self._refresh()
+                looked = time.monotonic()
+
+    async def _sweep(self) -> None:
+        self._next_sweep = _LOOK_SECONDS
+        self._next_sweep = max(_LEAST_SECONDS, await self.queue.sweep())
 
     async def _try(self, source: Source, work: Callable[[], Awaitable[None]]) -> None:
         try:

@@ -40,6 +40,13 @@ _ORPHAN_SECONDS = 1.0
 _RESYNC_PAUSE = 1.0
 """Seconds before a comparison that Redis cut off begins anew."""
 
+_COMPARISONS = 4
+"""Environments that are compared with the cluster at the same time: with a hundred of them, all at once would be a herd
+at the very moment when the first jobs wait for their answer."""
+
+_GATHER_SECONDS = 0.01
+"""For so long changes of environments are gathered, because each means a walk through all FluidJobs."""
+
 _STOP_SECONDS = 1.0
 """What is in progress may take so long when the term ends. A look that is cancelled loses nothing: the next leader
 looks again."""
@@ -118,6 +125,8 @@ class JobsController:
         )
         self._own = False
         self._resyncs: dict[ObjectKey, asyncio.Task[None]] = {}
+        self._comparing = asyncio.Semaphore(_COMPARISONS)
+        self._changed_namespaces: set[str] = set()
         registry.on_hints = self._hinted
         registry.on_change = self._environment_changed
 
@@ -200,12 +209,20 @@ class JobsController:
             self._resync(link)
 
     def _environment_changed(self, namespace: str) -> None:
-        self._retention.look(namespace)
+        if not self._changed_namespaces:
+            asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._wake_namespaces)
+        self._changed_namespaces.add(namespace)
+
+    def _wake_namespaces(self) -> None:
+        """Look at everything unsettled where environments have changed."""
+        changed, self._changed_namespaces = self._changed_namespaces, set()
         for key, view in self.informer.items():
-            if key.namespace == namespace and not view.settled:
+            if key.namespace in changed and not view.settled:
                 self.queue.add(key)
-        for key in self._orphans.keys(namespace):
-            self.queue.add(key)
+        for namespace in changed:
+            self._retention.look(namespace)
+            for key in self._orphans.keys(namespace):
+                self.queue.add(key)
 
     def _relisted(self, _: Mapping[ObjectKey, JobView]) -> None:
         for link in self._registry:
@@ -226,10 +243,11 @@ class JobsController:
         self._environment_changed(link.key.namespace)
         while any(each is link for each in self._registry):  # else it was closed meanwhile
             try:
-                async for page in link.queue.unacknowledged():
-                    for record in await link.queue.inspect(page):
-                        if record is not None:
-                            await self._compare_one(link, record)
+                async with self._comparing:
+                    async for page in link.queue.unacknowledged():
+                        for record in await link.queue.inspect(page):
+                            if record is not None:
+                                await self._compare_one(link, record)
             except QueueError as error:
                 facts = {"environment": str(link.key), "error": str(error)}
                 log.info("A resync was cut off and begins anew.", extra={"fields": facts})

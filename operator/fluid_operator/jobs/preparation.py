@@ -24,7 +24,7 @@ from fluid_operator.jobs.problems import ending
 from fluid_operator.jobs.runs import Target
 from fluid_operator.jobs.view import JobView
 from fluid_operator.kube.keys import ObjectKey
-from fluid_queue import BACKOFF_LIMIT, Backoff, Deduplication, Indexes, InvalidJob, NewJob
+from fluid_queue import BACKOFF_LIMIT, Backoff, Deduplication, FailureRule, Indexes, InvalidJob, NewJob
 from fluid_queue.jobs import MAX_PARALLELISM
 
 ATTEMPT_DEADLINE_SECONDS = 300
@@ -170,10 +170,13 @@ def new_job(
             payload=order.payload,
             priority=effective.priority,
             start_after=spec.start_after,
+            start_by=order.start_by,
+            suspended=order.held,
             tags=spec.tags or {},
             key=spec.concurrency_key or "",
             deduplication=_deduplication(spec),
             indexes=_indexes(spec, order),
+            failure_rules=_failure_rules(spec),
             backoff_limit=effective.backoff_limit,
             backoff=effective.backoff,
             attempt_deadline_seconds=effective.attempt_deadline_seconds,
@@ -216,7 +219,19 @@ def _indexes(spec: FluidJobSpec, order: Order) -> Indexes | None:
         return None
     return Indexes(
         count,
-        parallelism=min(spec.parallelism or MAX_PARALLELISM, MAX_PARALLELISM),
+        parallelism=parallelism(spec),
         max_failed=spec.max_failed_indexes,
         items=order.items,
+        completed=order.completed,
     )
+
+
+def parallelism(spec: FluidJobSpec) -> int:
+    """How many indexes may run at once; unset: as many as there can be."""
+    return spec.parallelism or MAX_PARALLELISM
+
+
+def _failure_rules(spec: FluidJobSpec) -> Sequence[FailureRule]:
+    if spec.failure_policy is None:
+        return ()
+    return [FailureRule(tuple(rule.error_types), rule.action.value) for rule in spec.failure_policy.rules]

@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any
 
 from fluid_operator.api.conditions import Reason
+from fluid_operator.api.fluidjob import FluidJobSpec
 from fluid_operator.api.fluidjob_status import Phase
 from fluid_operator.environments.link import EnvironmentLink
 from fluid_operator.environments.registry import DEFAULT, EnvironmentRegistry
@@ -207,15 +208,15 @@ class Reconciler:
         return await self._tell(key, view, wanted, link, record)
 
     async def _adjust(self, view: JobView, wanted: Target, link: EnvironmentLink, record: JobRecord) -> JobRecord:
-        """Make a job that may have started what the object asks for without being another run: held or not, and its
-        priority. Answers the record as it is then."""
+        """Make a job that may have started what the object asks for without asking for another run. Answers the record
+        as it is then."""
         hold, stopped = holds(view, wanted), record.state == "suspended" or record.stopping
         if hold and not stopped:
             await link.suspend(record.id)
         elif stopped and not hold:
             await link.resume(record.id)
-        elif _outdated(record, view, wanted) and view.spec and (priority := _priority(view)) != record.priority:
-            await link.reprioritize(record.id, priority)
+        elif view.spec is not None and record.hash == wanted.hash and _outdated(record, view, wanted):
+            await _take_over(link, record, preparation.read_spec(view.spec))
         else:
             return record
         return await link.inspect(record.id) or record
@@ -235,7 +236,7 @@ class Reconciler:
             told: Telling = partial(status.refused, problem=_too_late(view))
         elif self._leaves(key, view, link):
             told = self._elsewhere(key, view)
-        elif holds(view, wanted):
+        elif old is None and holds(view, wanted):
             told = status.held
         else:
             try:
@@ -426,8 +427,12 @@ def _reason(told: Telling) -> Reason | None:
     return problem.reason if problem else None
 
 
-def _priority(view: JobView) -> int:
-    return (view.spec or {}).get("priority") or 0
+async def _take_over(link: EnvironmentLink, record: JobRecord, spec: FluidJobSpec) -> None:
+    """Those settings of a started job that take effect at once; all others are for its next run."""
+    if (priority := spec.priority or 0) != record.priority:
+        await link.reprioritize(record.id, priority)
+    if record.completions:
+        await link.resize(record.id, preparation.parallelism(spec), spec.max_failed_indexes)
 
 
 def _wish(view: JobView) -> str | None:

@@ -36,6 +36,9 @@ REPORTER: Final = "jobs.fluidcalendar.com/operator"
 NOTE_LIMIT: Final = 1024
 """Bytes of a note that the API server accepts."""
 
+_MANY_NAMESPACES: Final = 100
+"""Budgets that are kept before it is worth to look which ones are not needed any more."""
+
 _INSTANCE_LIMIT: Final = 128
 _NAME_LIMIT: Final = 253
 
@@ -132,6 +135,7 @@ class EventRecorder:
         self._series: OrderedDict[Happening, _Series] = OrderedDict()
         self._due: OrderedDict[Happening, None] = OrderedDict()
         self._shares: dict[str, TokenBucket] = {}
+        self._many = _MANY_NAMESPACES
         self._budget = TokenBucket(self._settings.rate, self._settings.burst)
         self._wake = asyncio.Event()
 
@@ -174,8 +178,10 @@ class EventRecorder:
     def _share(self, namespace: str, now: float) -> TokenBucket:
         share = self._shares.get(namespace)
         if share is None:
-            # Full buckets need not be remembered, so there are never more than namespaces that were busy lately.
-            self._shares = {name: each for name, each in self._shares.items() if not each.full(now)}
+            if len(self._shares) >= self._many:
+                # A full bucket need not be remembered: a new one is the same.
+                self._shares = {name: each for name, each in self._shares.items() if not each.full(now)}
+                self._many = max(_MANY_NAMESPACES, 2 * len(self._shares))
             share = TokenBucket(self._settings.namespace_rate, self._settings.namespace_burst)
             self._shares[namespace] = share
         return share

@@ -1,10 +1,10 @@
 --[[ claim: take up to n jobs under a lease, best priority first, queues of equal priority in turn; a queue that was passed over for a
-  second gets one start all the same. Before that, whatever is due becomes waiting and leases that ran out are taken back. With n = 0 it does only that.
+  second gets one start all the same. Before that, whatever is due becomes waiting, leases that ran out are taken back, and what had to start by now fails. With n = 0 it does only that.
   KEYS     1 prefix of the key space
   ARGV     1 worker   2 selector ("*" or "a,b")   3 n   4 lease (ms)   5 stalls that fail a job   6 how many jobs that are one stall from failing may be among them
   RETURNS  {now (ms), ms until something may be due, version of the settings, {id, epoch, attempt, failures, startedAt, deadlineAt, queue, type, origin, spec, tags, stalls, key, index, item}...}
   CODES    none   EVENTS ids that changed ]]
--- include: base, clock, exact, count, touch, measure, load, endJob, block, unblock, shut, room, noteStart, queuesOf, takeBack, promoteDue, endLimits, wakeSelector, evenAtMaxmemory, publish, gatesOf, addLater, settle, heard, whole, placeOf
+-- include: base, clock, exact, count, touch, measure, load, endJob, block, unblock, shut, room, noteStart, queuesOf, takeBack, promoteDue, endLimits, wakeSelector, evenAtMaxmemory, publish, gatesOf, addLater, settle, heard, whole, placeOf, missStarts, noteFirstStart
 local worker, selector, n, lease, maxStalled, suspects = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 if not whole(ARGV[3], ARGV[4], ARGV[5], ARGV[6]) then return redis.error_reply('ARGV 3 to 6 are no numbers') end
 local LONGEST_SLEEP = lease > 0 and math.min(5000, lease / 2) or 5000
@@ -37,6 +37,8 @@ end
 local grace = heard(now, lease > 0 and lease or 3 * LONGEST_SLEEP)
 if grace > now then lookAgain(grace) else takeBack(now, BATCH, maxStalled) end
 lookAgain(endLimits(now))
+lookAgain(missStarts(now, BATCH))
+local awaited = redis.call('EXISTS', P .. 'starting') == 1
 local queues = queuesOf(selector)
 for _, queue in ipairs(queues) do
   local nextDue = promoteDue(queue, now, BATCH)
@@ -133,7 +135,9 @@ local function take(id, queue)
     shared.started = true
     redis.call('HSET', P .. 'job:' .. parent, 'startedAt', now)
     if shared.activeDeadline > 0 then redis.call('ZADD', P .. 'leases', exact(now + shared.activeDeadline), parent) end
+    if awaited then noteFirstStart(parent) end
   end
+  if awaited and not index then noteFirstStart(id) end
   local deadline = attemptDeadline > 0 and now + attemptDeadline or 0
   if last > 0 and (deadline == 0 or last < deadline) then deadline = last end
 

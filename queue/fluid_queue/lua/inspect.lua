@@ -1,17 +1,22 @@
 --[[ inspect: read records; never the payload. A record that has gone may have left a tombstone.
   KEYS     1 prefix of the key space
   ARGV     1 number of fields f   2..f+1 fields   f+2.. ids
-  RETURNS  for each id: {values of the fields, {attempts (JSON)...}}, or the tombstone's line, or nil
+  RETURNS  for each id: {values of the fields, {attempts (JSON)...}, indexes that run now}, or the tombstone's line, or nil
   CODES    none   EVENTS none ]]
 -- include: base
 local fields = tonumber(ARGV[1])
+
+local function running(id)
+  local job = redis.call('HMGET', P .. 'job:' .. id, 'completions', 'queue')
+  return job[1] and redis.call('SCARD', P .. 'holders:' .. job[2] .. ':index:' .. id) or 0
+end
 
 local answer = {}
 for i = fields + 2, #ARGV do
   local id = ARGV[i]
   local values = redis.call('HMGET', P .. 'job:' .. id, unpack(ARGV, 2, fields + 1))
   if values[1] then
-    answer[#answer + 1] = {values, redis.call('LRANGE', P .. 'attempts:' .. id, 0, -1)}
+    answer[#answer + 1] = {values, redis.call('LRANGE', P .. 'attempts:' .. id, 0, -1), running(id)}
   else
     answer[#answer + 1] = redis.call('HGET', P .. 'tombstones', id)
   end

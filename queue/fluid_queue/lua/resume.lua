@@ -2,9 +2,9 @@
   KEYS     1 prefix of the key space
   ARGV     1 leader ("<shard>:<epoch>" or "")   2.. ids
   RETURNS  a code for each id
-  CODES    resumed   unchanged   finished <state>   gone   FENCED (error)
+  CODES    resumed   unchanged   finished <state> (also one that had to start by now)   gone   FENCED (error)
   EVENTS   resumed ids ]]
--- include: base, clock, fenced, leave, start, feed, toDelayed, evenAtMaxmemory, publish, exact, answerEach
+-- include: base, clock, fenced, leave, start, feed, toDelayed, evenAtMaxmemory, publish, exact, answerEach, awaitStart, missStart
 local leader = ARGV[1]
 
 evenAtMaxmemory()
@@ -26,9 +26,14 @@ local codes = answerEach({unpack(ARGV, 2)}, function(job)
     return 'resumed'
   end
   if job.state ~= 'suspended' then return 'unchanged' end
+  if job.startBy and tonumber(job.startBy) <= now then
+    missStart(job, now)
+    return 'finished failed'
+  end
   leave(job, now)
   local due = tonumber(job.dueAt or '0')
   if due > now then toDelayed(job, due) else start(job, now, job.seq ~= 0 and job.seq or nil) end
+  awaitStart(job)
   return 'resumed'
 end)
 

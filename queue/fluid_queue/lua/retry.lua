@@ -27,8 +27,8 @@ local codes = answerEach({unpack(ARGV, 2)}, function(job)
   local id = job.id
   redis.call('ZREM', P .. job.state .. ':' .. job.queue, id)
   redis.call('HDEL', job.record, 'reason', 'error', 'result', 'finishedAt', 'startedAt', 'stop', 'acked', 'progress', 'stalls', 'failed',
-    'children', 'childrenSucceeded', 'childrenFailed')
-  redis.call('HSET', job.record, 'failures', 0)
+    'children', 'childrenSucceeded', 'childrenFailed', 'startBy')
+  redis.call('HSET', job.record, 'failures', 0, 'begun', 1)
   unbury(id)
   redis.call('DEL', P .. 'children:' .. id, P .. 'failed-indexes:' .. id)
   for _, name in ipairs({'job:', 'attempts:', 'log:', 'items:', 'completed-indexes:'}) do redis.call('PERSIST', P .. name .. id) end

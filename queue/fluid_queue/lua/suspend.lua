@@ -27,6 +27,7 @@ local codes = answerEach({unpack(ARGV, 2)}, function(job)
     leave(job, now)
     enter(job, 'suspended', now)
   end
+  if job.startBy then redis.call('ZREM', P .. 'starting', job.id) end
   return 'suspended'
 end)
 

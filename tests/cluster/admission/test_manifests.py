@@ -133,11 +133,7 @@ def test_applying_it_again_keeps_the_certificate_and_the_trust_in_it(own_cluster
     filled = '{"data": {"tls.key": "Zm9v"}}'
     # Both as the operator writes them: not by kubectl apply.
     own_cluster.kubectl("patch", "secret", SECRET, f"--namespace={HOME}", "--type=merge", "-p", filled)
-    webhooks = own_cluster.kubectl(
-        "patch", "validatingwebhookconfiguration", "fluid-operator", "--type=json", "-p", patch, check=False
-    )
-    if "patched" not in webhooks:  # the server may want a real certificate
-        pytest.fail(webhooks)
+    own_cluster.kubectl("patch", "validatingwebhookconfiguration", "fluid-operator", "--type=json", "-p", patch)
     for way in ((), ("--server-side", "--force-conflicts")):
         own_cluster.kubectl("apply", *way, "-f", "-", input=manifests)
         assert bundle(own_cluster) == "Zm9v"

@@ -56,6 +56,17 @@ def test_a_job_that_succeeds_at_once_has_no_event(stage: Stage):
     assert events(stage, "easy") == []
 
 
+def test_an_environment_tells_that_it_is_ready_and_that_its_redis_is_gone(own_stage: Stage):
+    def shown() -> str:
+        return own_stage.kubectl("describe", "fe", "default").rpartition("Events:")[2]
+
+    until(lambda: "Available" in shown(), 20, "that it is ready is an event")
+    assert "Warning" not in shown()
+    own_stage.redis.stop()
+    until(lambda: "RedisUnavailable" in shown(), 30, "the loss is an event")
+    assert "Warning" in shown()
+
+
 def test_a_value_from_a_secret_comes_into_no_event(stage: Stage):
     secret = {
         "apiVersion": "v1",

@@ -8,6 +8,7 @@ local function conclude(job, now, state, reason, ...)
   job.state, job.version = state, job.version + 1
   redis.call('HSET', job.record, 'state', state, 'version', job.version, 'reason', reason, 'finishedAt', now, ...)
   if job.stop then redis.call('HDEL', job.record, 'stop') end
+  if job.startBy then redis.call('ZREM', P .. 'starting', job.id) end
   count(job, state, 1)
   touch(job.id)
   local tombstones, graves = changes.tombstones, changes.graves

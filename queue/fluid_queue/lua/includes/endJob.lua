@@ -13,6 +13,7 @@ local function endJob(job, now, state, reason, fields)
       if error == '' then error = redis.call('HGET', job.record, 'error') or '' end
       parent, itsState, itsReason = endIndex(job, now, state, error)
     elseif state == 'suspended' then
+      if job.startedAt then redis.call('HSET', job.record, 'begun', 1) end
       redis.call('HDEL', job.record, 'stop', 'startedAt') -- the clock stands still, as in batch/v1
       enter(job, 'suspended', now)
     else
