@@ -68,8 +68,8 @@ class Load:
 
 def small_burst(stage: Stage, side: Side, scale: Scale) -> dict[str, float]:
     """Jobs per second: so many created as fast as one client can."""
-    created, completed, _, _ = _burst(stage, side, scale.small_burst)
-    return {"burst_1000": measures.throughput(created, completed)}
+    burst = _burst(stage, side, scale.small_burst)
+    return {"burst_1000": burst.throughput}
 
 
 def large_burst(stage: Stage, side: Side, scale: Scale) -> dict[str, float]:
@@ -148,7 +148,7 @@ def objects(stage: Stage, side: Side, scale: Scale) -> dict[str, float]:
     with stage.watcher(side, "new", 1) as watcher:
         before = stage.snapshot()
         started = time.monotonic_ns()
-        stage.ours.operator.start()
+        stage.ours.start_operator()
         with stage.creator(side, "new", 1) as creator:
             creator.moments(_PATIENCE)
         completed = watcher.moments(_PATIENCE)

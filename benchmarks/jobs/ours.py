@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -38,6 +39,7 @@ class Ours:
         self._folder = folder
         self.processes: dict[str, Process] = {}
         """What should run, by the name of its component."""
+        self._starts = itertools.count()
 
     def start(self) -> None:
         """Start everything; returns when the environment of the namespace is ready."""
@@ -46,24 +48,29 @@ class Ours:
         self._cluster.kubectl("create", "namespace", HOME)
         self._cluster.kubectl("apply", f"--namespace={HOME}", f"--kustomize={_BASE}")
         self.add_environment(self._namespace)
-        self._start("operator", "fluid_operator", self._operator_environment())
+        self.start_operator()
         self._start("worker", "fluid_processors", self._worker_environment())
         ready = ("wait", "--for=condition=Ready", "--timeout=60s", f"fluidenvironment/{manifests.ENVIRONMENT}")
         self._cluster.kubectl(f"--namespace={self._namespace}", *ready)
 
     def _start(self, name: str, module: str, env: dict[str, str]) -> None:
         argv = [sys.executable, "-m", module]
-        self.processes[name] = Process(name, self._folder / name, argv, env=env, die_with_parent=True)
-        self.processes[name].start()
+        process = Process(name, self._folder / f"{name}-{next(self._starts)}", argv, env=env, die_with_parent=True)
+        process.start()
+        self.processes[name] = process
 
     @property
     def operator(self) -> Process:
-        """Once it was started, for the first time or again."""
+        """The operator that should run."""
         return self.processes["operator"]
 
+    def start_operator(self) -> None:
+        """For the first time, or once more; returns at once."""
+        self._start("operator", "fluid_operator", self._operator_environment())
+
     def stop_operator(self) -> None:
-        """As a rollout does, and no other takes over; `operator.start()` brings it back."""
-        self.operator.stop(within=10)
+        """As a rollout does, but nobody takes over."""
+        self.processes.pop("operator").stop(within=10)
 
     def add_environment(self, namespace: str) -> None:
         """An environment on this Redis, in a namespace that exists, with what the operator may do there."""
@@ -88,10 +95,9 @@ class Ours:
         return text
 
     def _port(self) -> int | None:
-        """Of the operator that runs now: the last one that its log, which outlives it, tells."""
         self.operator.check()
-        lines = [line for line in self.operator.log.read_text().splitlines() if '"Serving."' in line]
-        return int(json.loads(lines[-1])["port"]) if lines else None
+        lines = (line for line in self.operator.log.read_text().splitlines() if '"Serving."' in line)
+        return next((int(json.loads(line)["port"]) for line in lines), None)
 
     def _operator_environment(self) -> dict[str, str]:
         return {

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from fluid_queue import ActiveJob, ClaimedJob, Ending, Queue
+from fluid_queue import ActiveJob, Backoff, ClaimedJob, Ending, Queue
 from support.queues import job, record
 
 DONE = Ending("completed", "Completed")
@@ -17,6 +17,26 @@ def failing(error: str, *, final: str = "", after: float = 0) -> Ending:
     """An attempt that ended with an error of this type; `final`: the reason of a failure that is not retried."""
     detail = orjson.dumps({"type": error, "message": "on purpose", "attempt": 1})
     return Ending("failed", final, error=detail) if final else Ending("retry", "Failed", after, error=detail)
+
+
+def claimed(**fields: Any) -> ClaimedJob:
+    """A first attempt as a value, with two retries to come, after 10 and 30 seconds."""
+    values: dict[str, Any] = {
+        "id": "a",
+        "epoch": 1,
+        "attempt": 1,
+        "failures": 0,
+        "started_at": 0,
+        "deadline_at": 0,
+        "queue": "q",
+        "type": "t",
+        "origin": {},
+        "payload": {},
+        "tags": {},
+        "backoff_limit": 2,
+        "backoff": Backoff(jitter_percent=0),
+    }
+    return ClaimedJob(**values | fields)
 
 
 async def claim(

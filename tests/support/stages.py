@@ -203,7 +203,7 @@ class Stage:
         for each in self._operators:
             with contextlib.suppress(OSError, DevError):
                 told += each.http("/metrics").body if each.process.running else ""
-        return "\n".join(line for line in told.splitlines() if "queue" in line or "reconcil" in line)
+        return "\n".join(line for line in told.splitlines() if line.startswith("fluid_operator_workqueue_depth"))
 
     # -- what happened ------------------------------------------------------------------------------------------------
 

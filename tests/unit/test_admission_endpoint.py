@@ -1,6 +1,7 @@
 """The webhook's port under a reviewer that is slow or broken, and under callers that never come to an end."""
 
 import asyncio
+import contextlib
 import json
 import ssl
 from collections.abc import AsyncIterator
@@ -95,10 +96,8 @@ async def test_a_body_that_never_ends_is_not_waited_for() -> None:
             await asyncio.sleep(0.02)
 
     async with opened(Never()) as door:
-        try:
+        with contextlib.suppress(aiohttp.ClientError):  # hung up on in the middle of a sentence
             assert (await door.ask(trickle()))[0] == 503
-        except aiohttp.ClientError:  # hung up on in the middle of a sentence
-            pass
         assert door.heard == ["late"]
 
 
@@ -109,9 +108,16 @@ async def test_callers_that_hold_every_place_for_large_bodies_do_not_keep_small_
 
     async with opened(Yes(), seconds=30) as door:
         stuck = [await asyncio.open_connection("127.0.0.1", door.port, ssl=door.context) for _ in range(5)]
+        head = (
+            "POST /validate HTTP/1.1",
+            "Host: a",
+            "Content-Type: application/json",
+            "Content-Length: 1000000",
+            "",
+            "",
+        )
         for _, writer in stuck:
-            head = "POST /validate HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"
-            writer.write(head.encode())
+            writer.write("\r\n".join(head).encode())
             await writer.drain()
         code, text = await door.ask(json.dumps(REVIEW))
         assert json.loads(text)["response"]["allowed"]

@@ -158,3 +158,17 @@ def test_answers_of_the_webhook_are_counted_by_what_became_of_them():
     assert value(metrics, name, outcome="refused") == 1
     assert value(metrics, "fluid_operator_admission_review_duration_seconds_sum") == 0.25
     assert value(metrics, "fluid_operator_admission_certificate_expiry_timestamp_seconds") == 1_900_000_000
+
+
+def test_deletions_are_counted_by_reason_and_those_that_wait_by_obstacle():
+    metrics = Metrics()
+    deletions, waiting = "fluid_operator_retention_deletions_total", "fluid_operator_retention_postponed_total"
+    for obstacle in ("archive", "ledger", "ledger-full", "changed", "refused", "unanswered"):
+        assert value(metrics, waiting, obstacle=obstacle) == 0
+    assert value(metrics, deletions, reason="ttl") == value(metrics, deletions, reason="cap") == 0
+    metrics.retention_deleted("cap")
+    metrics.retention_postponed("ledger")
+    metrics.ledger_written(20)
+    assert value(metrics, deletions, reason="cap") == 1
+    assert value(metrics, waiting, obstacle="ledger") == 1
+    assert value(metrics, "fluid_operator_ledger_entries_written_total") == 20

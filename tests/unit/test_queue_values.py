@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from fluid_queue import (
     Backoff,
-    ClaimedJob,
     InvalidJob,
     NewJob,
     Outcome,
@@ -20,6 +19,7 @@ from fluid_queue import (
 )
 from fluid_queue.keys import KeySpace, selector
 from fluid_queue.outcomes import failed, interrupted, succeeded
+from support.claims import claimed
 
 backoffs = st.builds(
     Backoff,
@@ -58,6 +58,9 @@ def test_the_built_in_backoff_spans_hours():
         ("type", {"type": "", "queue": "q"}),
         ("priority", {"priority": 1001}),
         ("start_after", {"start_after": datetime.fromisoformat("2026-01-01")}),
+        ("start_by", {"start_by": datetime.fromisoformat("2026-01-01")}),
+        ("start_by", {"start_by": 1764000000}),
+        ("suspended", {"suspended": "yes"}),
         ("backoff_limit", {"backoff_limit": -1}),
         ("delay_seconds", {"delay_seconds": -1}),
     ],
@@ -86,25 +89,6 @@ def test_a_selector_is_canonical():
     assert selector(["b", "*"]) == "*"
     with pytest.raises(InvalidJob):
         selector([])
-
-
-def claimed(**fields) -> ClaimedJob:
-    values = {
-        "id": "a",
-        "epoch": 1,
-        "attempt": 1,
-        "failures": 0,
-        "started_at": 0,
-        "deadline_at": 0,
-        "queue": "q",
-        "type": "t",
-        "origin": {},
-        "payload": {},
-        "tags": {},
-        "backoff_limit": 2,
-        "backoff": Backoff(jitter_percent=0),
-    }
-    return ClaimedJob(**values | fields)
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,9 @@ _LARGE_SIDE_BY_SIDE: Final = 2
 
 _SHUTDOWN_SECONDS: Final = 1.0
 
+_LINGER_SECONDS: Final = 1.0
+"""For so long the rest of a body is read that was refused, so that the refusal is heard."""
+
 _IDLE_SECONDS: Final = 120.0
 """Longer than the API server keeps an idle connection, so that it never meets one which we are just closing."""
 
@@ -122,7 +125,11 @@ async def listening(host: str, port: int, context: ssl.SSLContext, endpoint: End
     application = web.Application(client_max_size=MAX_BYTES)
     application.add_routes([web.post(PATH, endpoint.validate)])
     runner = web.AppRunner(
-        application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS, keepalive_timeout=_IDLE_SECONDS
+        application,
+        access_log=None,
+        shutdown_timeout=_SHUTDOWN_SECONDS,
+        keepalive_timeout=_IDLE_SECONDS,
+        lingering_time=_LINGER_SECONDS,
     )
     await runner.setup()
     try:

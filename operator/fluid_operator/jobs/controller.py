@@ -21,7 +21,7 @@ from fluid_operator.jobs.orphans import Orphan, Orphans
 from fluid_operator.jobs.pacing import PaceSettings, Pacing
 from fluid_operator.jobs.reconciler import Reconciler, ReconcilerSettings
 from fluid_operator.jobs.retention import Archive, Retention, RetentionObserver, RetentionSettings
-from fluid_operator.jobs.view import JobView, project
+from fluid_operator.jobs.view import JobView, remember
 from fluid_operator.jobs.writer import StatusWriter
 from fluid_operator.kube.client import Json, Kube
 from fluid_operator.kube.events import Happening
@@ -96,19 +96,19 @@ class JobsController:
         self.informer: Informer[JobView] = Informer(
             kube,
             FLUID_JOBS,
-            project=project,
+            project=remember,
             on_change=self._changed,
             on_relist=self._relisted,
             namespaces=namespaces,
             owns=None if shard == EVERYTHING else shard.owns,
             settings=informer,
         )
-        writer = StatusWriter(kube.guarded(leadership.check), self._observe, self._written)
+        self._writer = StatusWriter(kube.guarded(leadership.check), self._observe, self._written)
         self._ledger = Ledger(kube.guarded(leadership.check), written=observer.ledger_written)
         self._reconciler = Reconciler(
             kube,
             registry,
-            writer,
+            self._writer,
             Pacing(pace or PaceSettings()),
             settings=settings or ReconcilerSettings(),
             ledger=self._ledger,
@@ -155,6 +155,10 @@ class JobsController:
             return None
         if view.deleting:
             return None
+        if view.abridged:
+            uid, view = view.uid, await self._writer.refresh(key)
+            if view is None or view.uid != uid:
+                return None  # the watch tells, and wakes us
         return await self._reconciler.reconcile(key, view)
 
     # -- what wakes a key ---------------------------------------------------------------------------------------------

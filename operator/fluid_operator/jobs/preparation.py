@@ -20,6 +20,7 @@ from fluid_operator.api.meta import parse, to_wire
 from fluid_operator.api.policies import TimeToLive
 from fluid_operator.api.queues import QueueSettings
 from fluid_operator.environments.types import KnownType, ProcessorSettings
+from fluid_operator.jobs.keeping import Limits
 from fluid_operator.jobs.problems import ending
 from fluid_operator.jobs.runs import Target
 from fluid_operator.jobs.view import JobView
@@ -30,10 +31,6 @@ from fluid_queue.jobs import MAX_PARALLELISM
 ATTEMPT_DEADLINE_SECONDS = 300
 KEEP_SECONDS = 3600
 """How long a record stays in Redis after its outcome was written into the status."""
-
-SUCCEEDED_SECONDS = 3600
-FAILED_SECONDS = 604_800
-"""How long a finished object stays when neither it nor its environment says so."""
 
 T = TypeVar("T")
 
@@ -101,12 +98,10 @@ def resolve(
 
 
 def _time_to_live(spec: FluidJobSpec, environment: FluidEnvironmentSpec) -> TimeToLive:
-    whatever, own, theirs = spec.ttl_seconds_after_finished, spec.ttl or TimeToLive(), environment.retention
+    whatever, own, theirs = spec.ttl_seconds_after_finished, spec.ttl or TimeToLive(), Limits.of(environment.retention)
     return TimeToLive(
-        succeeded_seconds=_first(
-            whatever, own.succeeded_seconds, theirs.succeeded_seconds if theirs else None, SUCCEEDED_SECONDS
-        ),
-        failed_seconds=_first(whatever, own.failed_seconds, theirs.failed_seconds if theirs else None, FAILED_SECONDS),
+        succeeded_seconds=_first(whatever, own.succeeded_seconds, theirs.succeeded),
+        failed_seconds=_first(whatever, own.failed_seconds, theirs.failed),
     )
 
 

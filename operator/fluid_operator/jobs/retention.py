@@ -4,8 +4,8 @@ Before each deletion the object is archived, and when it is under OncePerSpec it
 of the two fails, the object stays and is tried again. Every deletion names the uid and the resourceVersion that it was
 planned for, so that an object which changed meanwhile survives.
 
-Deletions are gentle: a backlog is worked off within half a minute, not at once, and a server that is busy or away is
-left alone for a while. What is deleted is told by the watch and not remembered here.
+Deletions are gentle: of a backlog goes a thirtieth a second, and a server that is busy or away is left alone for a
+while. What is deleted is told by the watch and not remembered here.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class RetentionSettings:
 
     pause: float = 1.0
     """Between two rounds: what is due then goes together."""
-    clear_within: float = 30.0
-    """A namespace's backlog is worked off in this time, however large it is."""
+    parts: int = 30
+    """In how many parts a backlog goes, one each round: what comes faster is deleted faster."""
     at_least: int = 20
     """Deletions of one round and namespace, if there are so many."""
     concurrency: int = 8
@@ -187,7 +187,7 @@ class Retention:
         waiting = {name: pause.until for name, pause in shelf.pauses.items() if pause.until > now}
         free = {name: view for name, view in shelf.views.items() if name not in waiting} if waiting else shelf.views
         deletions, next_at = plan(free, self._rules(namespace), now)
-        most = max(self._settings.at_least, math.ceil(len(deletions) / self._settings.clear_within))
+        most = max(self._settings.at_least, math.ceil(len(deletions) / self._settings.parts))
         shelf.next_at = min(now if len(deletions) > most else next_at, *waiting.values(), math.inf)
         return deletions[:most]
 

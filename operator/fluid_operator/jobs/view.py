@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +23,10 @@ MAX_DEPTH = 64
 
 REQUEST_LIMIT = 256
 """Characters of the annotation that count; the status shows no more."""
+
+REMEMBERED_BYTES = 1024
+"""Of a spec, as JSON, that stays in memory while its job cannot be enqueued; larger ones are read again when needed.
+Ten thousand jobs with the largest items would fill gigabytes."""
 
 TERMINAL = frozenset(phase.value for phase in Phase if phase.terminal)
 
@@ -68,6 +72,8 @@ class JobView:
     """For how many seconds after its end the object stays, by its own spec and for the outcome that it has."""
     once: bool
     """Its spec runs once, also when the object is created again (OncePerSpec, Auto decided)."""
+    abridged: bool = False
+    """`spec` is missing only because it is large; whoever looks at the object reads it again first."""
 
     @property
     def terminal(self) -> bool:
@@ -122,6 +128,14 @@ def project(raw: Mapping[str, Any]) -> JobView:
         ttl=_time_to_live(spec, phase),
         once=runs_once(meta, spec.get("runPolicy") or RunPolicy.AUTO),
     )
+
+
+def remember(raw: Mapping[str, Any]) -> JobView:
+    """As `project`, for a cache of ten thousands: large specs are left out."""
+    view = project(raw)
+    if view.spec is None or len(orjson.dumps(view.spec)) <= REMEMBERED_BYTES:
+        return view
+    return replace(view, spec=None, abridged=True)
 
 
 def _seconds(moment: str | None) -> float:

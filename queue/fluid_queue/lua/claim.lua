@@ -37,8 +37,9 @@ end
 local grace = heard(now, lease > 0 and lease or 3 * LONGEST_SLEEP)
 if grace > now then lookAgain(grace) else takeBack(now, BATCH, maxStalled) end
 lookAgain(endLimits(now))
-lookAgain(missStarts(now, BATCH))
-local awaited = redis.call('EXISTS', P .. 'starting') == 1
+local awaited = missStarts(now, BATCH)
+lookAgain(awaited)
+if awaited and awaited <= now then wanted = 0 end -- others have missed their start: the next claim, which comes at once, sees to them first
 local queues = queuesOf(selector)
 for _, queue in ipairs(queues) do
   local nextDue = promoteDue(queue, now, BATCH)

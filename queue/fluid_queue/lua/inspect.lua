@@ -6,9 +6,11 @@
 -- include: base
 local fields = tonumber(ARGV[1])
 
-local function running(id)
-  local job = redis.call('HMGET', P .. 'job:' .. id, 'completions', 'queue')
-  return job[1] and redis.call('SCARD', P .. 'holders:' .. job[2] .. ':index:' .. id) or 0
+local place = {}
+for i = 2, fields + 1 do place[ARGV[i]] = i - 1 end
+
+local function running(id, completions, queue)
+  return completions and queue and redis.call('SCARD', P .. 'holders:' .. queue .. ':index:' .. id) or 0
 end
 
 local answer = {}
@@ -16,7 +18,7 @@ for i = fields + 2, #ARGV do
   local id = ARGV[i]
   local values = redis.call('HMGET', P .. 'job:' .. id, unpack(ARGV, 2, fields + 1))
   if values[1] then
-    answer[#answer + 1] = {values, redis.call('LRANGE', P .. 'attempts:' .. id, 0, -1), running(id)}
+    answer[#answer + 1] = {values, redis.call('LRANGE', P .. 'attempts:' .. id, 0, -1), running(id, values[place.completions], values[place.queue])}
   else
     answer[#answer + 1] = redis.call('HGET', P .. 'tombstones', id)
   end

@@ -25,6 +25,7 @@ local codes = answerEach({unpack(ARGV, 2)}, function(job)
     endJob(job, now, 'suspended', '', {})
   elseif job.state ~= 'suspended' then
     leave(job, now)
+    redis.call('HDEL', job.record, 'startedAt') -- the clock stands still, as in batch/v1
     enter(job, 'suspended', now)
   end
   if job.startBy then redis.call('ZREM', P .. 'starting', job.id) end

@@ -1,4 +1,4 @@
-"""A stage with an operator and a worker, and the command `fluid` of its administrator."""
+"""Stages for the command `fluid`, and the command of the cluster's administrator."""
 
 from collections.abc import Iterator
 
@@ -12,17 +12,25 @@ from support.stages import Stage, stage_on
 
 @pytest.fixture
 def bare(cluster: Cluster, namespace: str, redis_server: RedisServer) -> Iterator[Stage]:
-    """A namespace with an environment and an operator that leads, and no worker."""
+    """A namespace with an environment that nobody serves: enough for whatever ends at the API server."""
     with stage_on(cluster, namespace, redis_server) as stage:
         stage.environment()
-        stage.operator().leading()
         yield stage
 
 
 @pytest.fixture
+def idle(bare: Stage) -> Stage:
+    """The same with an operator that leads, and a worker that knows the types and takes no job."""
+    bare.worker(FLUID_QUEUES="elsewhere")
+    bare.operator().leading()
+    return bare
+
+
+@pytest.fixture
 def stage(bare: Stage) -> Stage:
-    """The same with a worker."""
+    """The same with an operator that leads and a worker."""
     bare.worker()
+    bare.operator().leading()
     return bare
 
 

@@ -117,9 +117,11 @@ def test_a_watch_shows_each_change_until_it_is_ended(stage: Stage, fluid: Fluid)
     with fluid.going_on("get", "--watch", "--type=work") as going:
         until(lambda: "first" in going.out, 30, "the list is shown")
         stage.apply(work("second"))
-        until(lambda: re.search(r"^second +work +Succeeded", going.out, re.M), 30, "the second is seen to succeed")
+        until(
+            lambda: re.search(r"^second +work +Succeeded", going.out, re.MULTILINE), 30, "the second is seen to succeed"
+        )
         stage.kubectl("delete", "fj", "second")
-        until(lambda: re.search(r"^second .*Deleting$", going.out, re.M), 30, "the deletion is seen")
+        until(lambda: re.search(r"^second .*Deleting$", going.out, re.MULTILINE), 30, "the deletion is seen")
         going.process.send_signal(signal.SIGTERM)
         assert going.ends() == 130
     assert going.out.count("NAME ") == 1

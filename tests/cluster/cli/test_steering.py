@@ -45,19 +45,19 @@ def test_a_failed_job_is_retried(stage: Stage, fluid: Fluid):
     assert stage.reaches("flaky", "Failed", run=2)["run"] == 2
 
 
-def test_many_jobs_are_chosen_by_what_they_have_in_common(bare: Stage, fluid: Fluid):
+def test_many_jobs_are_chosen_by_what_they_have_in_common(stage: Stage, fluid: Fluid):
     names = [f"job-{number:02}" for number in range(30)]
-    bare.apply(*(later(name, app="bulk") for name in names), later("other"))
-    until(lambda: {job["status"]["phase"] for job in bare.jobs().values()} == {"Scheduled"}, 60, "all wait")
+    stage.apply(*(later(name, app="bulk") for name in names), later("other"))
+    until(lambda: {job["status"]["phase"] for job in stage.jobs().values()} == {"Scheduled"}, 60, "all wait")
     planned = fluid.done("cancel", "-l", "app=bulk", "--dry-run")
     assert len(planned.lines()) == 30
     assert planned.lines()[0].endswith("would be cancelled (Scheduled)")
-    assert {job["status"]["phase"] for job in bare.jobs().values()} == {"Scheduled"}
+    assert {job["status"]["phase"] for job in stage.jobs().values()} == {"Scheduled"}
     refused = fluid("cancel", "-l", "app=bulk")
     assert (refused.code, "--yes" in refused.err, "Cancel 30 jobs" in refused.err) == (2, True, True)
     said = fluid.done("cancel", "-l", "app=bulk", "--yes", "--wait", "--timeout=60")
     assert "30 jobs asked to cancel, 0 refused" in said.err
-    phases = {name: job["status"]["phase"] for name, job in bare.jobs().items()}
+    phases = {name: job["status"]["phase"] for name, job in stage.jobs().items()}
     assert phases.pop("other") == "Scheduled"
     assert set(phases.values()) == {"Cancelled"}
 
@@ -88,15 +88,14 @@ def test_a_queue_is_paused_and_goes_on(stage: Stage, fluid: Fluid):
     stage.reaches("held", "Succeeded")
 
 
-def test_a_second_request_waits_for_the_first(bare: Stage, fluid: Fluid):
+def test_a_second_request_waits_for_the_first(idle: Stage, fluid: Fluid):
     fluid.done("pause", "one")
     fluid.done("pause", "two", "--wait", "--timeout=30")
-    environment = json.loads(bare.kubectl("get", "fluidenvironment", "default", "-o", "json"))
+    environment = json.loads(idle.kubectl("get", "fluidenvironment", "default", "-o", "json"))
     assert environment["status"]["pausedQueues"] == ["one", "two"]
 
 
 def test_a_request_that_nobody_carries_out_is_replaced_with_a_word(bare: Stage, fluid: Fluid):
-    bare.close()
     fluid.done("pause", "one")
     said = fluid.done("pause", "two")
     assert "an earlier request has not been carried out and is replaced: pause/one@" in said.err

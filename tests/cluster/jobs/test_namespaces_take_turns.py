@@ -64,7 +64,7 @@ def test_one_job_beside_a_burst_is_enqueued_among_the_first(lonely_stage: Stage,
     burst = asyncio.run(create(lonely_stage, [f"burst-{n:04d}" for n in range(BURST)]))
     single = asyncio.run(create(other, ["single"]))
     lonely_stage.operator(FLUID_NAMESPACES="").leading()
-    other.reaches("single", "Queued")
+    other.reaches("single", "Queued", within=90)
     until(lambda: len(asyncio.run(enqueued_at(lonely_stage, burst))) == BURST, 90, "the burst is enqueued", pause=0.5)
     (mine,) = asyncio.run(enqueued_at(other, single))
     before = [at for at in asyncio.run(enqueued_at(lonely_stage, burst)) if at < mine]

@@ -103,9 +103,10 @@ def test_jobs_that_ended_before_the_operator_came_go_too(bare: Stage):
     bare.environment()
     bare.worker()
     first = bare.operator().leading()
-    bare.apply(work("old").spec(ttlSecondsAfterFinished=2))
+    bare.apply(work("old").spec(ttlSecondsAfterFinished=1000))
     bare.reaches("old", "Succeeded")
     first.process.kill()
+    bare.apply(work("old").spec(ttlSecondsAfterFinished=1))
     bare.operator()
     gone(bare, "old")
 
@@ -121,9 +122,9 @@ def test_a_namespace_may_limit_its_jobs_by_a_quota(stage: Stage):
         return bool(status.get("used"))
 
     until(counted, 60, "the quota counts")
-    stage.apply(work("a").spec(ttlSecondsAfterFinished=5), work("b").spec(ttlSecondsAfterFinished=1000))
-    refused = stage.kubectl("create", "-f", "-", input=work("c").json(), check=False)
-    assert "c" not in stage.jobs(), refused
+    stage.apply(work("a").spec(ttlSecondsAfterFinished=1000), work("b").spec(ttlSecondsAfterFinished=1000))
+    assert "exceeded quota" in stage.kubectl("create", "-f", "-", input=work("c").json(), check=False)
+    stage.apply(work("a").spec(ttlSecondsAfterFinished=1))
     gone(stage, "a")
 
     def fits() -> bool:
@@ -373,7 +374,7 @@ async def test_a_deletion_whose_answer_was_lost_leaves_its_entry(kube, namespace
 
 
 async def test_a_backlog_is_worked_off_in_portions_the_earliest_first(kube, namespace):
-    clerk = Clerk(kube, namespace, settings=RetentionSettings(at_least=2, clear_within=2))
+    clerk = Clerk(kube, namespace, settings=RetentionSettings(at_least=2, parts=2))
     await clerk.finished(*(fluid_job(f"job-{number}") for number in range(6)))
     assert await clerk.round() == ["ttl"] * 3
     assert await clerk.names() == {"job-3", "job-4", "job-5"}

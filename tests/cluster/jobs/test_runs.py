@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from cluster.builders import Builder, fluid_environment
 from fluid_dev.cluster import Cluster
 from fluid_operator.api.meta import GROUP, REQUEST_ANNOTATION
@@ -19,6 +21,8 @@ from fluid_operator.kube.client import Kube, connect
 from fluid_operator.kube.keys import FLUID_JOBS, ObjectKey
 from support.stages import Stage, Start, work
 from support.waiting import until
+
+pytestmark = pytest.mark.timeout(300)
 
 # -- a newer CRD ------------------------------------------------------------------------------------------------------
 
@@ -270,8 +274,9 @@ def test_requests_outlive_a_reconciler_that_applies_the_state_of_git_each_second
         git.again()
         assert stage.status("held")["phase"] == "Running"
     assert {name: count(stage, name) for name in asked} == {"held": 2, "stopped": 1, "again": 2, "kept": 0}
-    for name in asked:
-        assert_each_owns_its_own(stage.job(name))
+    listed = stage.kubectl("get", "fluidjobs", "--show-managed-fields", "-o", "json")
+    for job in json.loads(listed)["items"]:
+        assert_each_owns_its_own(job)
 
 
 def count(stage: Stage, value: str) -> int:
