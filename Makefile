@@ -8,7 +8,7 @@ PEERS := .venv-bench/.ready
 DEV := $(BIN)/python -m fluid_dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock lock-check lint types imports crds generated packages binaries test demo demo-check demo-queue bench-queue soak down clean
+.PHONY: help setup lock lock-check lint types imports crds generated packages binaries test field-matrix demo demo-check demo-queue bench-queue bench-jobs soak down clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -60,6 +60,10 @@ test: $(READY) packages ## All tests; LEVEL=unit|queue|cluster for one level, K=
 	@case "$(LEVEL)" in ""|cluster) $(DEV) binaries > /dev/null;; esac
 	@scripts/test "$(LEVEL)" "$(K)"
 
+field-matrix: $(READY) packages ## What the tests prove about each field of FluidJob; O=json for programs
+	@$(DEV) binaries > /dev/null
+	@scripts/field-matrix $(if $(O),-o $(O))
+
 demo: $(READY) packages ## Start the demo, or what of it does not run any more
 	@$(DEV) up
 
@@ -71,6 +75,9 @@ demo-queue: $(READY) packages ## The queue without Kubernetes: Redis, a worker, 
 
 bench-queue: $(READY) $(PEERS) packages ## Measure the queue beside its peers: some 20 minutes; QUICK=1: three
 	@$(BIN)/python -m benchmarks.queue $(if $(QUICK),--quick)
+
+bench-jobs: $(READY) packages ## Measure FluidJobs beside native Jobs and a bare client: some 30 minutes; QUICK=1: three
+	@$(BIN)/python -m benchmarks.jobs $(if $(QUICK),--quick)
 
 $(PEERS): requirements-bench.lock
 	@$(PYTHON) -m venv --clear $(@D)

@@ -36,7 +36,9 @@ def main(
     load: Annotated[list[str] | None, typer.Option(help=f"Only these of {', '.join(LOADS)}.")] = None,
     only_us: Annotated[bool, typer.Option(help="Leave native Jobs and the bare client out.")] = False,
     repetitions: Annotated[int | None, typer.Option(min=1, help="Of the bursts.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Where the rows go; unset: benchmarks/out/jobs.json.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where the rows go; unset: jobs.json or jobs-quick.json in benchmarks/out.")
+    ] = None,
 ) -> None:
     """Measure FluidJobs beside native Jobs and a bare client, on one kind of control plane, in one run."""
     wanted = load or list(LOADS)
@@ -49,8 +51,8 @@ def main(
     results = measure(programs, wanted, scale, repetitions or scale.repetitions, only_us=only_us)
     if results.values["burst_5000"]:
         console.print(components(results))
-    name = "jobs-quick.json" if quick else "jobs.json"
-    command.conclude("FluidJobs", results, wishes, us=US, units=UNITS, out=out or OUT / name, hide=_DETAILS)
+    rows = out or OUT / ("jobs-quick.json" if quick else "jobs.json")
+    command.conclude("FluidJobs", results, wishes, us=US, units=UNITS, out=rows, strict=not quick, hide=_DETAILS)
 
 
 def measure(
@@ -90,7 +92,7 @@ def introduce(scale: Scale) -> None:
 
 def _tell(load: str, repetition: int, side: Side, measured: dict[str, float]) -> None:
     told = "   ".join(f"{name} {amount(value)}" for name, value in measured.items() if name not in _DETAILS)
-    console.print(f"{load} {repetition + 1}   {side.name:<12} {told}", soft_wrap=True)
+    console.print(f"{load} {repetition + 1}   {side.name:<18} {told}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from benchmarks.common.errors import SideFailed
 from benchmarks.common.places import CHECKOUT
@@ -24,6 +24,13 @@ from benchmarks.jobs.processes.orders import Creation, Watching
 _SILENCE_SECONDS = 60.0
 _TAIL_LINES = 15
 _MODULES = {Creation: "creator", Watching: "watcher"}
+
+
+class Answer(NamedTuple):
+    """`cpu_seconds` is what its process took for the order, without its start."""
+
+    moments: Moments
+    cpu_seconds: float
 
 
 class Helper:
@@ -46,7 +53,8 @@ class Helper:
                 stderr=errors,
                 text=True,
             )
-        threading.Thread(target=self._hear, name=module, daemon=True).start()
+        self._hearing = threading.Thread(target=self._hear, name=module, daemon=True)
+        self._hearing.start()
 
     def __enter__(self) -> Self:
         return self
@@ -54,14 +62,15 @@ class Helper:
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.wait()
+        self._hearing.join()
 
     def ready(self) -> None:
         """Until it has begun."""
         while "ready" not in self._next():
             pass
 
-    def moments(self, within: float, progress: Callable[[int], None] = lambda count: None) -> Moments:
-        """What it answers at its end, within so many seconds. `progress` hears how many jobs are done so far."""
+    def answer(self, within: float, progress: Callable[[int], None] = lambda count: None) -> Answer:
+        """What it tells at its end, within so many seconds. `progress` hears how many jobs are done so far."""
         deadline = time.monotonic() + within
         while time.monotonic() < deadline:
             line = self._next()
@@ -69,7 +78,7 @@ class Helper:
                 progress(line["progress"])
             if "moments" in line:
                 progress(len(line["moments"]))
-                return {str(name): int(at) for name, at in line["moments"].items()}
+                return Answer(line["moments"], line["cpu"])
         raise self._failed(f"not ready within {within:g} s")
 
     def _next(self) -> dict[str, Any]:
@@ -87,8 +96,9 @@ class Helper:
 
     def _hear(self) -> None:
         assert self._process.stdout
-        for line in self._process.stdout:
-            self._lines.put(line)
+        with self._process.stdout as lines:
+            for line in lines:
+                self._lines.put(line)
         self._lines.put("")
 
     def _failed(self, problem: str) -> SideFailed:

@@ -14,10 +14,13 @@ Moments = Mapping[str, int]
 COMPONENTS = ("apiserver", "etcd", "controller-manager", "scheduler", "kwok", "operator", "worker", "redis")
 """Every process whose cost is told, in the order in which it is shown."""
 
+HELPERS = ("client", "watcher")
+"""Our own two ends of a load. They share the machine, so their CPU time is told; it is in no sum."""
+
 _CPU = "burst_5000_cpu"
 _RSS = "burst_5000_rss"
 
-CPU_MEASURES = {component: f"{_CPU}_{component}" for component in COMPONENTS}
+CPU_MEASURES = {component: f"{_CPU}_{component}" for component in (*COMPONENTS, *HELPERS)}
 RSS_MEASURES = {component: f"{_RSS}_{component}" for component in COMPONENTS}
 
 UNITS = {
@@ -66,13 +69,16 @@ def request_measures(requests: Requests, resource: str, jobs: int) -> dict[str, 
     }
 
 
-def cost_measures(before: Mapping[str, Usage], after: Mapping[str, Usage], jobs: int) -> dict[str, float]:
-    """CPU milliseconds for each job and the most memory, by component and of all of them."""
+def cost_measures(
+    before: Mapping[str, Usage], after: Mapping[str, Usage], helpers: Mapping[str, float], jobs: int
+) -> dict[str, float]:
+    """CPU milliseconds for each job and the most memory, by component and of all of them; `helpers`: CPU seconds."""
     cpu = {name: (after[name].cpu_seconds - before[name].cpu_seconds) * 1000 / jobs for name in after}
-    peak = {name: after[name].peak_bytes / _MB for name in after}
+    peak = {name: megabytes(after[name].peak_bytes) for name in after}
     return {
         _CPU: sum(cpu.values()),
         **{CPU_MEASURES[name]: value for name, value in cpu.items()},
+        **{CPU_MEASURES[name]: seconds * 1000 / jobs for name, seconds in helpers.items()},
         _RSS: sum(peak.values()),
         **{RSS_MEASURES[name]: value for name, value in peak.items()},
     }

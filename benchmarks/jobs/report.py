@@ -6,7 +6,7 @@ from rich.table import Table
 
 from benchmarks.common.measures import Results
 from benchmarks.common.report import amount
-from benchmarks.jobs.measures import COMPONENTS, CPU_MEASURES, RSS_MEASURES
+from benchmarks.jobs.measures import COMPONENTS, CPU_MEASURES, HELPERS, RSS_MEASURES
 from benchmarks.jobs.sides import BARE, FLUID, NATIVE
 
 _SIDES = (FLUID, NATIVE, BARE)
@@ -19,10 +19,10 @@ def components(results: Results) -> Table:
     for side in _SIDES:
         shown.add_column(f"{side.name}\nCPU", justify="right")
         shown.add_column(f"{side.name}\nRSS", justify="right")
-    for component in COMPONENTS:
+    for component in (*COMPONENTS, *HELPERS):
         cells = []
         for side in _SIDES:
-            for measure in (CPU_MEASURES[component], RSS_MEASURES[component]):
+            for measure in (CPU_MEASURES[component], RSS_MEASURES.get(component, "")):
                 value = results.median(measure, side.name)
                 cells.append("" if value is None else amount(value))
         shown.add_row(component, *cells)

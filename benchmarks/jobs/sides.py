@@ -10,17 +10,26 @@ from fluid_operator.kube.keys import FLUID_JOBS, Resource
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """`key` is how the processes of the benchmark call it."""
+    """`key` is how the processes of the benchmark call it; `tuned`: on a control plane with more hands for Jobs."""
 
     name: str
     key: str
     resource: Resource
+    tuned: bool = False
 
 
 FLUID = Side("fluid jobs", "fluid", FLUID_JOBS)
 NATIVE = Side("native Jobs", "native", JOBS)
+"""As Kubernetes and kwok come, but for the rate of requests, which is raised until it is no limit."""
+
+NATIVE_TUNED = Side("native Jobs, tuned", "native", JOBS, tuned=True)
+"""Ten times as many Jobs looked at side by side as by default, eight times as many pods."""
+
 BARE = Side("bare client", "bare", FLUID_JOBS)
 """Creates a FluidJob and writes the status of a finished one onto it: what an operator would need that costs nothing
 itself. One status write per job, the least that there can be."""
 
 US = FLUID.name
+
+TUNED_CONTROLLERS = ("--concurrent-job-syncs=50",)
+TUNED_PODS = 32

@@ -19,8 +19,9 @@ from benchmarks.jobs.manifests import Json
 from benchmarks.jobs.ours import Ours
 from benchmarks.jobs.processes.orders import Creation, Watching
 from benchmarks.jobs.requests import Requests
-from benchmarks.jobs.sides import Side
+from benchmarks.jobs.sides import TUNED_CONTROLLERS, TUNED_PODS, Side
 from benchmarks.jobs.usage import Usage
+from fluid_dev import fake_nodes
 from fluid_dev.binaries import Binaries, FakeNodeBinaries
 from fluid_dev.cluster import Cluster
 from fluid_dev.errors import ClusterError
@@ -51,9 +52,16 @@ class Snapshot:
 class Stage:
     """A context; `folder` must be empty and is removed by whoever made it."""
 
-    def __init__(self, folder: Path, programs: Programs) -> None:
-        self.cluster = Cluster(folder / "cluster", programs.cluster, die_with_parent=True, all_controllers=True)
-        self.nodes = FakeNodes(self.cluster, programs.nodes, die_with_parent=True)
+    def __init__(self, folder: Path, programs: Programs, *, tuned: bool = False) -> None:
+        self.cluster = Cluster(
+            folder / "cluster",
+            programs.cluster,
+            die_with_parent=True,
+            all_controllers=True,
+            controller_manager_args=TUNED_CONTROLLERS if tuned else (),
+        )
+        pods = TUNED_PODS if tuned else fake_nodes.PARALLELISM
+        self.nodes = FakeNodes(self.cluster, programs.nodes, parallelism=pods, die_with_parent=True)
         self.ours = Ours(self.cluster, folder / "ours", NAMESPACE)
         self._folder = folder
 

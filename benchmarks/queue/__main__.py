@@ -42,7 +42,7 @@ def main(
     with tempfile.TemporaryDirectory(prefix="fluid-bench-") as folder, Stage(Path(folder)) as stage:
         _introduce(stage, sides)
         results = measure(stage, sides, wanted, QUICK if quick else FULL)
-    command.conclude("Queue", results, wishes, us=US, units=UNITS, out=out)
+    command.conclude("Queue", results, wishes, us=US, units=UNITS, out=out, strict=not quick)
 
 
 def measure(stage: Stage, sides: list[Side], wanted: list[str], scale: Scale) -> Results:

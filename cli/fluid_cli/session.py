@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fluid_cli.kubeconfig import find_place
-from fluid_operator.kube.client import Kube, connect
 from fluid_operator.kube.keys import ObjectKey
+
+if TYPE_CHECKING:
+    from fluid_operator.kube.client import Kube
 
 FIELD_MANAGER: Final = "fluid-cli"
 WRITE_QUERY: Final = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
@@ -44,6 +46,10 @@ class Session:
 @asynccontextmanager
 async def open_session(access: Access) -> AsyncIterator[Session]:
     """Open a client. Raises CliError and the errors of `connect`."""
+    # Here and not above: the official client takes longer to import than all the rest, and neither a completion nor a
+    # mistyped option needs it.
+    from fluid_operator.kube.client import connect
+
     place = find_place(access.kubeconfig, access.context, os.environ)
     async with connect(access.kubeconfig, context=place.context, program=FIELD_MANAGER) as kube:
         yield Session(kube, access.namespace or place.namespace, place.context, access.kubeconfig)

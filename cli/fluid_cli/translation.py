@@ -22,7 +22,8 @@ from fluid_queue import QueueAccessDenied, QueueError, QueueUnavailable, Unreada
 
 CRDS_MISSING = "the FluidJob CRD is not installed: kubectl apply -f crds/"
 
-_NO_SUCH_KIND = "the server could not find the requested resource"
+_NO_SUCH_KIND = ("the server could not find the requested resource", "404 page not found")
+"""What the API server says of a kind, and of a group, that it does not know; of objects it says their names."""
 
 
 def kube_sentence(error: KubeError) -> str:
@@ -38,7 +39,7 @@ def kube_sentence(error: KubeError) -> str:
 
 def kinds_are_missing(error: KubeError) -> bool:
     """Whether the API server does not know our kinds at all."""
-    return isinstance(error, NotFound) and f"/apis/{GROUP}/" in error.path and error.message == _NO_SUCH_KIND
+    return isinstance(error, NotFound) and f"/apis/{GROUP}/" in error.path and error.message.strip() in _NO_SUCH_KIND
 
 
 def _refusal(error: ApiError) -> str:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fluid_operator.kube.client import Kube
 from fluid_operator.kube.errors import Gone, KubeError
 from fluid_operator.kube.keys import ObjectKey, Resource
+
+if TYPE_CHECKING:
+    from fluid_operator.kube.client import Kube
 
 _WATCH_SECONDS = 60
 _SILENCE_SECONDS = 90.0

@@ -42,6 +42,7 @@ class Cluster:
         die_with_parent: bool = False,
         apiserver_args: Sequence[str] = (),
         all_controllers: bool = False,
+        controller_manager_args: Sequence[str] = (),
         logs: Path | None = None,
     ) -> None:
         """`die_with_parent`: the kernel kills every process as soon as the thread that started it ends.
@@ -55,6 +56,7 @@ class Cluster:
         self._port_file = state / "port"
         self._apiserver_args = tuple(apiserver_args)
         self._all_controllers = all_controllers
+        self._controller_manager_args = tuple(controller_manager_args)
         self._etcd = Etcd(binaries.etcd, state, die_with_parent=die_with_parent, logs=logs)
         self._apiserver = Process("kube-apiserver", state, die_with_parent=die_with_parent, logs=logs)
         self._controller_manager = Process("kube-controller-manager", state, die_with_parent=die_with_parent, logs=logs)
@@ -254,5 +256,6 @@ class Cluster:
         self._controller_manager.argv = [
             self.binaries.kube_controller_manager,
             *control_plane.controller_manager_args(authority, config, all_controllers=self._all_controllers),
+            *self._controller_manager_args,
         ]
         self._controller_manager.fingerprint = self.server

@@ -14,6 +14,9 @@ from fluid_dev.processes import Process
 from fluid_dev.tools import MODULES
 from fluid_dev.waiting import until
 
+PARALLELISM = 4
+"""kwok's own default."""
+
 _STAGES = MODULES / "kwok" / "stages.yaml"
 _MARK = "kwok.x-k8s.io/node"
 _SCHEDULER = ("scheduler", "system:kube-scheduler", ())
@@ -30,12 +33,15 @@ class FakeNodes:
         binaries: FakeNodeBinaries,
         *,
         count: int = 5,
+        parallelism: int = PARALLELISM,
         die_with_parent: bool = False,
         logs: Path | None = None,
     ) -> None:
+        """`parallelism`: pods that kwok changes at a time, on all nodes together."""
         self._cluster = cluster
         self._binaries = binaries
         self._count = count
+        self._parallelism = parallelism
         self._scheduler = Process("kube-scheduler", cluster.state, die_with_parent=die_with_parent, logs=logs)
         self._kwok = Process("kwok", cluster.state, die_with_parent=die_with_parent, logs=logs)
 
@@ -61,11 +67,14 @@ class FakeNodes:
         state = self._cluster.state
         scheduler = self._cluster.write_kubeconfig(state / "scheduler.kubeconfig", *_SCHEDULER)
         kwok = self._cluster.write_kubeconfig(state / "kwok.kubeconfig", *_KWOK)
+        options = state / "kwok.json"
+        options.write_text(json.dumps(_options(self._parallelism)))
         self._scheduler.argv = [self._binaries.kube_scheduler, *control_plane.scheduler_args(scheduler)]
         self._kwok.argv = [
             self._binaries.kwok,
             f"--kubeconfig={kwok}",
             f"--config={_STAGES}",
+            f"--config={options}",
             f"--manage-nodes-with-annotation-selector={_MARK}=fake",
             "--node-lease-duration-seconds=40",
             "--v=WARN",  # else it logs every write
@@ -78,6 +87,12 @@ class FakeNodes:
             process.check()
         nodes = json.loads(self._cluster.kubectl("get", "nodes", "--output=json"))["items"]
         return len(nodes) == self._count and all(map(_takes_pods, nodes))
+
+
+def _options(parallelism: int) -> dict[str, Any]:
+    """kwok takes what is left out for zero, and refuses that."""
+    options = {"podPlayStageParallelism": parallelism, "nodePlayStageParallelism": 4, "nodeLeaseParallelism": 4}
+    return {"apiVersion": "config.kwok.x-k8s.io/v1alpha1", "kind": "KwokConfiguration", "options": options}
 
 
 def _node(number: int) -> dict[str, Any]:

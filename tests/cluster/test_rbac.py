@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cluster.builders import fluid_environment, fluid_schedule
+from cluster.builders import fluid_environment, fluid_job, fluid_schedule
 from support.operators import running_operator
 from support.waiting import until
 
@@ -59,6 +59,21 @@ def environment_becomes_ready(cluster, url, namespace="team-a"):
     until(schedule_is_answered, 30, "the schedule is answered")
 
 
+def a_tracked_job_is_kept_in_the_ledger_and_deleted(cluster, namespace="team-a"):
+    """Twice: the ledger is made by the first and changed by the second."""
+
+    def exists(what):
+        return cluster.kubectl(f"--namespace={namespace}", "get", what, "--ignore-not-found", "--output=name") != ""
+
+    for name in ("first", "second"):
+        job = fluid_job(name).label("kustomize.toolkit.fluxcd.io/name", "shop")
+        ending = job.spec(cancelled=True, ttlSecondsAfterFinished=0)
+        cluster.kubectl(f"--namespace={namespace}", "create", "--filename=-", input=ending.json())
+        until(lambda name=name: not exists(f"fluidjob/{name}"), 30, f"{name} has been deleted")
+    ledger = cluster.kubectl(f"--namespace={namespace}", "get", "configmap", "fluid-ledger", "--output=json")
+    assert set(json.loads(ledger)["data"]) == {"first", "second"}
+
+
 def refusals(operator):
     return [line for line in operator.log if "forbidden" in json.dumps(line).lower()]
 
@@ -68,6 +83,7 @@ def test_an_operator_of_all_namespaces_works_with_its_roles_and_is_refused_nothi
     grants.apply("rbac/environment", "team-a")
     with running_operator(grants.kubeconfig, HOME, FLUID_NAMESPACES="") as operator:
         environment_becomes_ready(own_cluster, redis_server.url)
+        a_tracked_job_is_kept_in_the_ledger_and_deleted(own_cluster)
         assert refusals(operator) == []
 
 
@@ -77,6 +93,7 @@ def test_an_operator_of_one_namespace_works_without_any_cluster_role(own_cluster
     grants.apply("rbac/environment", "team-a")
     with running_operator(grants.kubeconfig, HOME, FLUID_NAMESPACES="team-a") as operator:
         environment_becomes_ready(own_cluster, redis_server.url)
+        a_tracked_job_is_kept_in_the_ledger_and_deleted(own_cluster)
         assert refusals(operator) == []
     assert not grants.may("list", "fluidjobs.jobs.fluidcalendar.com", "team-b")
 

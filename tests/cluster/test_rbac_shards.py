@@ -1,13 +1,15 @@
-"""The roles for an operator in shards: each shard may lead with them, and nobody may more than that."""
+"""The roles for an operator in shards: with them each shard may lead, and no other."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from fluid_dev.cluster import Cluster
 from support.folders import fresh_folder
-from support.operators import Operator, running_operator, running_operators
+from support.operators import Operator
 from support.waiting import until
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
@@ -31,13 +33,20 @@ def is_forbidden(operator: Operator) -> bool:
     return any("cannot get resource" in line.get("error", "") for line in operator.log)
 
 
-def test_each_of_three_shards_leads_with_the_roles_of_the_component(kubeconfig: Path):
-    for number in (1, 2, 3):
-        with running_operator(kubeconfig, HOME, FLUID_NAMESPACES="", FLUID_SHARD=f"{number}/3") as operator:
-            assert not is_forbidden(operator)
+@contextmanager
+def shards(kubeconfig: Path, *written: str) -> Iterator[list[Operator]]:
+    """Operators of all namespaces, started together."""
+    operators = [Operator(kubeconfig, HOME, FLUID_NAMESPACES="", FLUID_SHARD=shard) for shard in written]
+    try:
+        yield [operator.start() for operator in operators]
+    finally:
+        for operator in operators:
+            operator.process.stop(within=5)
 
 
-def test_a_shard_of_another_number_does_not_lead_with_them(kubeconfig: Path):
-    with running_operators(kubeconfig, HOME, FLUID_NAMESPACES="", FLUID_SHARD="1/2") as (operator,):
-        until(lambda: is_forbidden(operator), 30, "the Lease is refused")
-        assert not operator.leads
+def test_the_roles_of_the_component_let_three_shards_lead_and_no_other(kubeconfig: Path):
+    with shards(kubeconfig, "1/3", "2/3", "3/3", "1/2") as (*three, other):
+        for operator in three:
+            assert not is_forbidden(operator.leading())
+        until(lambda: is_forbidden(other), 30, "the Lease is refused")
+        assert not other.leads

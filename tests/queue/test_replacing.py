@@ -52,8 +52,10 @@ async def test_a_held_job_stays_held_when_its_successor_says_so(queue):
 async def test_other_words_about_the_same_run_forget_none_of_its_attempts(queue):
     """Somebody changes the priority of a held job: its run goes on, with the retries that are left."""
     before = await run_and_suspend(queue)
+    created = (await record(queue, "a")).created_at
     await queue.enqueue([job("a", hash="1", origin=NEWER, replace=True, priority=7, backoff_limit=1)])
     found = await record(queue, "a")
+    assert found.created_at == created
     assert (found.state, found.attempt, found.failures, found.priority) == ("waiting", 1, 1, 7)
     assert [past.outcome for past in found.attempts] == ["Failed"]
     assert await queue.log_lines("a") == ["so far"]

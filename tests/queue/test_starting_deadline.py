@@ -164,14 +164,14 @@ async def test_a_job_that_has_started_once_is_not_concerned_any_more(queue, how)
         await lease_runs_out(queue, "a")
     else:
         await end(queue, got, failing("E") if how == "retry" else RELEASED)
-    await time_passes_for_whoever_started(queue, "a")
-    await queue.sweep()
+    assert not await is_watched(queue, "a")
     assert await work_off(queue) == ["a"]
     assert await outcome(queue, "a") == ("completed", "Completed")
 
 
-async def time_passes_for_whoever_started(queue: Queue, name: str) -> None:
-    assert await queue._redis.zscore(queue.keys.key("starting"), name) is None
+async def is_watched(queue: Queue, name: str) -> bool:
+    """Whether some claim is going to ask if it has started."""
+    return await queue._redis.zscore(queue.keys.key("starting"), name) is not None
 
 
 async def test_a_suspended_job_is_held_on_purpose_and_fails_only_when_it_is_resumed(queue):
@@ -187,16 +187,30 @@ async def test_a_suspended_job_is_held_on_purpose_and_fails_only_when_it_is_resu
     assert await outcome(queue, "b") == MISSED
 
 
-async def test_a_job_that_ran_and_was_suspended_may_be_resumed_at_any_time(queue):
-    await queue.enqueue([job("a", start_by=within(0.2), hash="1", replace=True)])
+@pytest.mark.parametrize("indexes", [None, Indexes(1)])
+async def test_a_job_that_ran_and_was_suspended_may_be_resumed_at_any_time(queue, indexes):
+    await queue.enqueue([job("a", start_by=within(3600), hash="1", indexes=indexes)])
     got = await claim(queue)
     await queue.suspend(["a"])
     await end(queue, got, STOPPED)
-    # The same run, with other words about it, which repeat by when it had to start.
-    again = job("a", start_by=OVER, hash="1", replace=True, suspended=True, origin={"kind": "Api", "generation": 2})
-    assert [answer.code for answer in await queue.enqueue([again])] == ["replaced"]
+    assert await other_words(queue, indexes=indexes, suspended=True) == "replaced"
     assert await queue.resume(["a"]) == ["resumed"]
-    assert await work_off(queue) == ["a"]
+    assert await work_off(queue) == [each.id for each in got]
+
+
+@pytest.mark.parametrize("indexes", [None, Indexes(1)])
+async def test_other_words_about_a_job_that_is_run_again_do_not_end_it(queue, indexes):
+    await queue.enqueue([job("a", start_by=OVER, hash="1", indexes=indexes)])
+    await queue.retry(["a"])
+    assert await other_words(queue, indexes=indexes) == "replaced"
+    assert len(await work_off(queue)) == 1
+
+
+async def other_words(queue: Queue, **fields) -> str:
+    """The same run, about which something else is said now; by when it had to start is repeated."""
+    again = job("a", start_by=OVER, hash="1", replace=True, origin={"kind": "Api", "generation": 2}, **fields)
+    (answer,) = await queue.enqueue([again])
+    return answer.code
 
 
 async def test_a_replaced_job_has_the_time_of_the_one_that_took_its_place(queue):
@@ -220,7 +234,7 @@ async def test_an_index_job_has_started_with_its_first_index(queue):
     )
     got = await claim(queue, queues=["timely"])
     await time_passes(queue, "late")
-    await time_passes_for_whoever_started(queue, "timely")
+    assert not await is_watched(queue, "timely")
     await queue.sweep()
     assert await outcome(queue, "late") == MISSED
     assert await names(queue, queues=["late"]) == []

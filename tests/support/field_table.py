@@ -9,13 +9,16 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from support.field_matrix import COLUMNS, Cell, fields
+
+WIDTH: Final = 110
+"""Columns of text where there is no terminal to ask."""
 
 
 @dataclass
@@ -108,7 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen.output == "json":
         sys.stdout.write(as_json(matrix) + "\n")
         return 0 if matrix.complete else 1
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     console.print(as_table(matrix))
     for test in matrix.failed_tests:
         console.print(f"[red]failed[/] {escape(test)}", soft_wrap=True)

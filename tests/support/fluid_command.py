@@ -42,7 +42,7 @@ class Said(NamedTuple):
 
 
 class Fluid:
-    """Runs `fluid` in one namespace as the user of one kubeconfig."""
+    """Runs `fluid` as the user of one kubeconfig, in one namespace, or (empty) in that of the kubeconfig."""
 
     def __init__(self, kubeconfig: Path, namespace: str, **environment: str) -> None:
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
@@ -83,7 +83,7 @@ class Fluid:
             process.wait()
 
     def _command(self, arguments: tuple[str, ...]) -> list[str]:
-        return [program(), *arguments, f"--namespace={self.namespace}"]
+        return [program(), *arguments, *([f"--namespace={self.namespace}"] if self.namespace else [])]
 
 
 class Going(NamedTuple):

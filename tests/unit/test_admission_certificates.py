@@ -1,18 +1,21 @@
 """Certificates of the webhook: valid for its names, trusted by their bundle, replaced in time."""
 
+import base64
 import ssl
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from fluid_operator.admission.certificates import LIFETIME, RENEW_BEFORE, Certificate, is_due, issue, service_names
+from fluid_operator.admission.certificates import LIFETIME, RENEW_BEFORE, Certificate, is_due, issue
 from fluid_operator.admission.errors import BadCertificate
 from fluid_operator.admission.keeping import WEBHOOK_NAME, bundle_changes
+from fluid_operator.admission.settings import OwnNames
 from fluid_operator.admission.tls import Served
 
-NAMES = service_names("hook", "team-a")
+NAMES = OwnNames("hook", "team-a", "fluid-operator").dns
 NOW = datetime(2026, 12, 1, 7, 0, tzinfo=UTC)
 
 
@@ -54,7 +57,7 @@ def test_it_is_replaced_a_month_before_its_end(later: timedelta, due: bool) -> N
 
 
 def test_it_is_replaced_for_another_service() -> None:
-    assert is_due(issue(NAMES, NOW), service_names("hook", "team-b"), NOW)
+    assert is_due(issue(NAMES, NOW), OwnNames("hook", "team-b", "fluid-operator").dns, NOW)
 
 
 def test_it_is_replaced_when_its_bundle_does_not_vouch_for_it() -> None:
@@ -97,18 +100,32 @@ def test_a_certificate_is_loaded_once_and_a_wrong_key_is_refused() -> None:
 # -- the caBundle -----------------------------------------------------------------------------------------------------
 
 
-def webhook(name: str, bundle: str | None = None) -> dict[str, object]:
-    return {"name": name, "clientConfig": {"url": "https://a"} | ({"caBundle": bundle} if bundle else {})}
+def configuration(*entries: tuple[str, bytes]) -> dict[str, Any]:
+    """Of webhooks by their names, each with its bundle."""
+    webhooks = [
+        {"name": name, "clientConfig": {"url": "https://a", "caBundle": base64.b64encode(bundle).decode()}}
+        for name, bundle in entries
+    ]
+    return {"metadata": {"resourceVersion": "7"}, "webhooks": webhooks}
 
 
-def test_only_our_entry_is_changed_and_only_while_it_is_where_it_was() -> None:
-    found = {"webhooks": [webhook("theirs.example.org"), webhook(WEBHOOK_NAME, "old")]}
-    assert bundle_changes(found, "new") == [
+def test_only_our_entry_is_changed_and_only_while_the_object_is_as_it_was() -> None:
+    ours = issue(NAMES, NOW).authorities
+    assert bundle_changes(configuration(("theirs.example.org", b""), (WEBHOOK_NAME, b"nonsense")), ours) == [
+        {"op": "test", "path": "/metadata/resourceVersion", "value": "7"},
         {"op": "test", "path": "/webhooks/1/name", "value": WEBHOOK_NAME},
-        {"op": "add", "path": "/webhooks/1/clientConfig/caBundle", "value": "new"},
+        {"op": "add", "path": "/webhooks/1/clientConfig/caBundle", "value": base64.b64encode(ours).decode()},
     ]
 
 
-@pytest.mark.parametrize("found", [{}, {"webhooks": []}, {"webhooks": [webhook(WEBHOOK_NAME, "new")]}])
-def test_what_is_right_already_is_not_written(found: dict[str, object]) -> None:
-    assert bundle_changes(found, "new") == []
+def test_what_is_right_already_is_not_written() -> None:
+    ours = issue(NAMES, NOW).authorities
+    assert bundle_changes({"metadata": {}}, ours) == []
+    assert bundle_changes(configuration((WEBHOOK_NAME, ours)), ours) == []
+
+
+def test_a_replica_that_has_yet_to_read_a_renewal_takes_no_trust_away_from_it() -> None:
+    old = issue(NAMES, NOW).authorities
+    new = issue(NAMES, NOW, old).authorities
+    assert bundle_changes(configuration((WEBHOOK_NAME, new)), old) == []
+    assert bundle_changes(configuration((WEBHOOK_NAME, old)), new) != []

@@ -108,3 +108,9 @@ def test_a_missed_must_ends_the_command_after_the_rows_are_written(tmp_path):
     with pytest.raises(BenchmarkError, match="missed: speed >= 5x"):
         command.conclude("T", results(us=40.0, other=10.0), [goal()], us="us", units=UNITS, out=out)
     assert [(row["ours"], row["met"]) for row in json.loads(out.read_text())] == [(40.0, False)]
+
+
+def test_a_quick_run_misses_nothing_since_it_is_too_short_to_judge_by(tmp_path):
+    out = tmp_path / "rows.json"
+    command.conclude("T", results(us=40.0, other=10.0), [goal()], us="us", units=UNITS, out=out, strict=False)
+    assert [row["met"] for row in json.loads(out.read_text())] == [False]

@@ -31,6 +31,7 @@ def refusal(code, reason, message, **details):
         (refusal(401, "Unauthorized", "Unauthorized"), "log in again"),
         (refusal(403, "Forbidden", 'User "ada" cannot list fluidjobs'), 'User "ada" cannot list fluidjobs'),
         (refusal(404, "NotFound", "the server could not find the requested resource"), CRDS_MISSING),
+        (refusal(404, "Unknown", "404 page not found\n"), CRDS_MISSING),
         (refusal(404, "NotFound", 'namespaces "x" not found'), 'namespaces "x" not found'),
         (refusal(422, "Invalid", "long", causes=[{"field": "spec.x", "message": "no"}]), "refused: spec.x: no"),
         (refusal(422, "Invalid", "strict decoding error"), "refused: strict decoding error"),

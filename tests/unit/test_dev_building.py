@@ -1,6 +1,5 @@
 """Building into the shared cache: a stand-in for the Go command shows what happens beside and after other builds."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -11,7 +10,7 @@ import pytest
 
 from fluid_dev import binaries, building
 from fluid_dev.errors import BuildFailed, DiskFull, MissingTool
-from fluid_dev.tools import TOOLS
+from fluid_dev.tools import FAKE_NODE_TOOLS, TOOLS
 from support.waiting import until
 
 ETCD, API_SERVER, *_ = TOOLS
@@ -181,7 +180,21 @@ def test_nothing_is_built_where_that_was_not_asked_for(go):
     assert builds(go) == []
 
 
+def test_a_cluster_without_fake_nodes_needs_none_of_their_programs(tmp_path, monkeypatch):
+    for tool in TOOLS:
+        (tmp_path / tool.name).write_text("")
+        (tmp_path / tool.name).chmod(0o755)
+    monkeypatch.setenv("FLUID_BIN_DIR", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert binaries.provide(may_build=False)
+    with pytest.raises(MissingTool, match="kube-scheduler"):
+        binaries.provide_fake_nodes(may_build=False)
+
+
 def test_versions_come_from_the_pinned_modules():
-    assert {tool.version for tool in TOOLS if tool.module == "k8s.io/kubernetes"} == {"v1.35.4"}
+    every = (*TOOLS, *FAKE_NODE_TOOLS)
+    assert {tool.version for tool in every if tool.module == "k8s.io/kubernetes"} == {"v1.35.4"}
+    assert {tool.name: tool.version for tool in FAKE_NODE_TOOLS}["kwok"] == "v0.8.0"
+    assert all((tool.folder / "go.sum").exists() for tool in every)
     assert "gitMinor=35" in API_SERVER.linker_flags
-    assert os.path.isfile(ETCD.folder / "go.sum")

@@ -2,8 +2,8 @@
 
     python -m benchmarks.jobs.processes.creator '<a Creation as JSON>'
 
-A moment is taken before each create. What a bare client writes besides, it writes as our operator does: the whole
-status in one JSON Patch, onto the version that the create has answered.
+A moment is taken before each create. What a bare client writes besides, it writes by the operator's own code, onto the
+version that the create has answered.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.jobs import manifests
-from benchmarks.jobs.manifests import JOBS, Json
+from benchmarks.jobs.manifests import JOBS
 from benchmarks.jobs.processes.orders import PATIENT, Creation, obey, say
-from fluid_operator.kube.client import JSON_PATCH, Kube, connect
+from fluid_operator.jobs.view import project
+from fluid_operator.jobs.writer import StatusWriter
+from fluid_operator.kube.client import Kube, connect
 from fluid_operator.kube.keys import FLUID_JOBS, ObjectKey
 
 
@@ -35,9 +37,8 @@ class Creator:
         async with connect(Path(self._order.kubeconfig), settings=PATIENT) as kube:
             say(ready=True)
             numbers, start = iter(range(self._order.count)), time.monotonic()
-            async with asyncio.TaskGroup() as tasks:
-                for _ in range(min(self._order.concurrency, self._order.count)):
-                    tasks.create_task(self._create_some(kube, numbers, start))
+            hands = range(min(self._order.concurrency, self._order.count))
+            await asyncio.gather(*(self._create_some(kube, numbers, start) for _ in hands))
         return self._began
 
     async def _create_some(self, kube: Kube, numbers: Iterator[int], start: float) -> None:
@@ -58,18 +59,8 @@ class Creator:
         spec = {"completions": self._order.completions, "parallelism": 1000} if self._order.completions else {}
         made = await kube.create(FLUID_JOBS, manifests.fluid(namespace, name, **spec))
         if self._order.status is not None:
-            patch = _status_patch(made, self._order.status)
-            key = ObjectKey(namespace, name)
-            await kube.patch(FLUID_JOBS, key, patch, subresource="status", content_type=JSON_PATCH)
-
-
-def _status_patch(made: Json, status: Json) -> list[Json]:
-    meta = made["metadata"]
-    return [
-        {"op": "test", "path": "/metadata/uid", "value": meta["uid"]},
-        {"op": "replace", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
-        {"op": "add", "path": "/status", "value": status},
-    ]
+            writer = StatusWriter(kube, observe=lambda answer: None)
+            await writer.write(ObjectKey(namespace, name), project(made), self._order.status)
 
 
 if __name__ == "__main__":

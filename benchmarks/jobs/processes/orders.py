@@ -1,7 +1,7 @@
 """What the benchmark tells the two processes that create jobs and watch them: one JSON argument in, JSON lines out.
 
-Out come `{"ready": true}` once, `{"progress": 120}` twice a second, and at the end `{"moments": {name: ns}}` or
-`{"failed": text}`. Both clocks are the machine's monotonic one, so that moments of the two can be compared.
+Out come `{"ready": true}` once, `{"progress": 120}` twice a second, and at the end `{"failed": text}` or
+`{"moments": {name: ns}, "cpu": seconds}`. Both clocks are the machine's monotonic one: moments of the two compare.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -80,9 +81,11 @@ def obey(work: Coroutine[Any, Any, dict[str, int]], progress: Callable[[], int])
         finally:
             telling.cancel()
 
+    began = time.process_time()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            say(moments=runner.run(both()))
+            moments = runner.run(both())
+            say(moments=moments, cpu=time.process_time() - began)
         except (ApiError, Unreachable, JobFailed) as error:
             say(failed=str(error))
 

@@ -40,13 +40,16 @@ class Watcher:
     async def run(self) -> dict[str, int]:
         """When each job was first seen Complete, by name."""
         async with connect(Path(self._order.kubeconfig), settings=PATIENT) as kube:
-            while len(self._seen) < self._order.count:
-                version = await self._list(kube)
+            while not self._done:
                 try:
-                    await self._watch(kube, version)
+                    await self._watch(kube, await self._list(kube))
                 except (Gone, Unreachable) as error:
                     print(f"the watch was lost, listing anew: {error}", file=sys.stderr)
         return self._seen
+
+    @property
+    def _done(self) -> bool:
+        return len(self._seen) >= self._order.count
 
     async def _list(self, kube: Kube) -> str:
         """Look at everything there is; returns the version from which to watch on."""
@@ -65,10 +68,8 @@ class Watcher:
         )
         async with watch as batches:
             say(ready=True)
-            async for events in batches:
+            while not self._done and (events := await anext(batches, None)) is not None:
                 self._look(event.object for event in events if event.type in ("ADDED", "MODIFIED"))
-                if len(self._seen) >= self._order.count:
-                    return
 
     def _look(self, objects: Iterable[Json]) -> None:
         for found in objects:

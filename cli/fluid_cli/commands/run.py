@@ -5,24 +5,19 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping
-from contextlib import aclosing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.live import Live
-from rich.text import Text
 
-from fluid_cli.console import phase_text, say, stderr, stdout, width_of
+from fluid_cli.console import say, stdout
 from fluid_cli.creation import generated_name, manifest, payload_from, spec_of
 from fluid_cli.errors import BadUsage, CliError, StillWaiting
-from fluid_cli.following import states
 from fluid_cli.job import Job
+from fluid_cli.live import follow, show_end
 from fluid_cli.options import Context, EnvironmentName, Form, Kubeconfig, Namespace, Timeout, run
 from fluid_cli.output import Output, document, name_of, objects
 from fluid_cli.session import WRITE_QUERY, Access, Session, open_session
-from fluid_cli.times import age
 from fluid_operator.kube.errors import AlreadyExists
 from fluid_operator.kube.keys import FLUID_JOBS
 
@@ -101,13 +96,13 @@ async def _create(
         job = Job(created)
         try:
             async with asyncio.timeout(timeout):
-                ended = await _follow(session, job)
+                ended = await follow(session, job)
         except TimeoutError as error:
             raise StillWaiting(f"the end of fluidjob/{job.name}", timeout or 0) from error
         except asyncio.CancelledError:
             say(f"{job.name} goes on without anybody waiting for it: fluid why {job.name}")
             raise
-        _show_end(ended)
+        show_end(ended, with_result=form is None)
         return 0 if ended.phase == "Succeeded" else 1
 
 
@@ -142,69 +137,3 @@ def _show_created(created: dict[str, Any], form: Output | None, *, dry_run: bool
         stdout().out(document(created, form), end="", highlight=False)
     else:
         stdout().out(f"{name_of(created)} created{' (server dry run)' if dry_run else ''}", highlight=False)
-
-
-async def _follow(session: Session, job: Job) -> Job:
-    """Show how it goes, as one live line on a terminal and as a line for each change elsewhere; answer its end."""
-    console = stderr()
-    if not console.is_terminal:
-        return await _told_line_by_line(session, job)
-    latest = job
-    with Live(
-        console=console,
-        transient=True,
-        refresh_per_second=4,
-        get_renderable=lambda: live_line(latest, width_of(console)),
-    ):
-        async with aclosing(states(session, job.name, job.uid)) as found:
-            async for job in found:
-                latest = job  # the live line reads it
-    return latest
-
-
-async def _told_line_by_line(session: Session, job: Job) -> Job:
-    latest, told = job, ""
-    async with aclosing(states(session, job.name, job.uid)) as found:
-        async for latest in found:
-            line = state_text(latest).plain
-            if line != told and not latest.ended:
-                say(line)
-            told = line
-    return latest
-
-
-def state_text(job: Job) -> Text:
-    """Where a job is, in one line."""
-    ready, progress = job.condition("Ready"), job.status.get("progress") or {}
-    line = Text.assemble(job.name, "  ", phase_text(job.phase))
-    if ready.reason and ready.reason != job.phase:
-        line.append(f" ({ready.reason})")
-    if progress:
-        line.append(f"  {progress.get('percent', '?')} % {progress.get('message', '')}".rstrip())
-    elif ready.message:
-        line.append(f"  {ready.message}")
-    return line
-
-
-def live_line(job: Job, width: int | None) -> Text:
-    """The same with the time since it was created, fitting into one line."""
-    now = datetime.now(UTC)
-    line = state_text(job)
-    since = f"  {age((now - job.created).total_seconds())}" if job.created else ""
-    if width is not None:
-        line.truncate(max(width - len(since), 1), overflow="ellipsis")
-    return line.append(since, style="dim")
-
-
-def _show_end(job: Job) -> None:
-    took = f" in {job.status['duration']}" if job.status.get("duration") else ""
-    reason = job.condition("Ready").reason
-    why = "" if reason in ("", job.phase) else f" ({reason})"
-    stderr().print(
-        Text.assemble(job.name, "  ", phase_text(job.phase), f"{why}{took}: {job.condition('Ready').message}"),
-        soft_wrap=True,
-    )
-    if job.status.get("result") is not None:
-        stdout().out(document(job.status["result"], Output.JSON), end="", highlight=False)
-    elif job.status.get("resultTruncated"):
-        say("its result is too large for the status")

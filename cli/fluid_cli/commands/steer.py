@@ -171,7 +171,9 @@ def _progress(text: str, count: int) -> Iterator[Callable[[], None]]:
         yield lambda: None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    # Names that go into a pipe must not be taken for something to be shown above the bar.
+    on_screen = sys.stdout.isatty()
+    with Progress(*columns, console=console, transient=True, redirect_stdout=on_screen) as progress:
         task = progress.add_task(text, total=count)
         yield lambda: progress.advance(task)
 

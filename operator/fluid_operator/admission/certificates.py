@@ -55,12 +55,6 @@ class Certificate:
         return x509.load_pem_x509_certificates(self.chain)[0]
 
 
-def service_names(name: str, namespace: str) -> tuple[str, ...]:
-    """What a Service is called: the first is what the API server asks for. The last is for port-forwards and for an
-    operator outside of the cluster."""
-    return (f"{name}.{namespace}.svc", f"{name}.{namespace}.svc.cluster.local", f"{name}.{namespace}", "localhost")
-
-
 def issue(names: Sequence[str], now: datetime, before: bytes = b"") -> Certificate:
     """A new certificate for these DNS names and 127.0.0.1, valid from `now` for LIFETIME. `before` are the authorities
     of the one that it replaces."""
@@ -98,6 +92,15 @@ def is_due(certificate: Certificate, names: Sequence[str], now: datetime) -> boo
     except ValueError as error:
         raise BadCertificate("certificate", "is not PEM") from error
     return wrong or now < leaf.not_valid_before_utc or now >= leaf.not_valid_after_utc - RENEW_BEFORE
+
+
+def vouches(bundle: bytes, authorities: bytes) -> bool:
+    """Whether whoever trusts `bundle` trusts what the newest of the `authorities` has signed."""
+    try:
+        newest, *_ = x509.load_pem_x509_certificates(authorities)
+        return newest in x509.load_pem_x509_certificates(bundle)
+    except ValueError:
+        return False
 
 
 def _still_valid(bundle: bytes, now: datetime) -> list[x509.Certificate]:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from fluid_operator.admission.certificates import Certificate, is_due, issue
+from fluid_operator.admission.certificates import Certificate, is_due, issue, vouches
 from fluid_operator.admission.errors import BadCertificate, CertificateError, ForeignSecret
 from fluid_operator.admission.settings import OwnNames
 from fluid_operator.admission.tls import Served, check_pair
@@ -145,22 +145,30 @@ class OwnSecret:
         except NotFound:
             log.debug("There is no webhook configuration.", extra={"fields": {"name": key.name}})
             return
-        changes = bundle_changes(found, base64.b64encode(authorities).decode())
+        changes = bundle_changes(found, authorities)
         if changes:
             await self._kube.patch(VALIDATING_WEBHOOKS, key, changes, content_type=JSON_PATCH)
             log.info("Wrote the webhook's authorities.", extra={"fields": {"name": key.name}})
 
 
-def bundle_changes(configuration: Mapping[str, Any], bundle: str) -> list[Json]:
-    """A JSON patch that writes this bundle into our entries and touches nothing else; it fails if the entries have
-    moved meanwhile. Empty: nothing to do."""
+def bundle_changes(configuration: Mapping[str, Any], authorities: bytes) -> list[Json]:
+    """A JSON patch that writes these authorities into our entries and touches nothing else; it fails if the object has
+    changed meanwhile. Empty: nothing to do.
+
+    A bundle that vouches for ours and has more in it is left alone: another replica has renewed the certificate
+    already, and we have yet to read it.
+    """
     changes: list[Json] = []
     for place, webhook in enumerate(configuration.get("webhooks") or ()):
-        if webhook["name"] != WEBHOOK_NAME or webhook["clientConfig"].get("caBundle") == bundle:
+        trusted = base64.b64decode(webhook["clientConfig"].get("caBundle") or "")
+        if webhook["name"] != WEBHOOK_NAME or vouches(trusted, authorities):
             continue
-        at = f"/webhooks/{place}"
+        at, bundle = f"/webhooks/{place}", base64.b64encode(authorities).decode()
         changes.append({"op": "test", "path": f"{at}/name", "value": WEBHOOK_NAME})
         changes.append({"op": "add", "path": f"{at}/clientConfig/caBundle", "value": bundle})
+    if changes:
+        version = configuration["metadata"]["resourceVersion"]
+        changes.insert(0, {"op": "test", "path": "/metadata/resourceVersion", "value": version})
     return changes
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fluid_operator.admission.certificates import service_names
 from fluid_operator.kube.keys import ObjectKey
 
 
@@ -26,8 +25,10 @@ class OwnNames:
 
     @property
     def dns(self) -> tuple[str, ...]:
-        """The names that the certificate speaks for."""
-        return service_names(self.service, self.namespace)
+        """The names that the certificate speaks for: the first is what the API server asks for, the last is for
+        port-forwards and for an operator outside of the cluster."""
+        service = f"{self.service}.{self.namespace}"
+        return (f"{service}.svc", f"{service}.svc.cluster.local", service, "localhost")
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ DOC_LIMIT: Final = "x-doc-limit"
 WITHOUT_DEFAULTS: Final = "x-doc-without-defaults"
 
 LIST_TYPE: Final = "x-kubernetes-list-type"
+MAP_TYPE: Final = "x-kubernetes-map-type"
 LIST_KEYS: Final = "x-kubernetes-list-map-keys"
 PRESERVE_UNKNOWN: Final = "x-kubernetes-preserve-unknown-fields"
 INT_OR_STRING: Final = "x-kubernetes-int-or-string"

@@ -7,10 +7,11 @@ are texts and not enums: a newer worker must be able to report through an older 
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
-from pydantic import Field, Strict
+from pydantic import ConfigDict, Field, Strict
 
 from fluid_operator.api.fields import (
     ATOMIC,
+    MAP_TYPE,
     PRESERVE_UNKNOWN,
     Count,
     Flag,
@@ -124,6 +125,10 @@ class EffectiveSettings(ApiModel):
 class FluidJobStatus(ApiModel):
     """What the operator has seen of the job."""
 
+    # One writer writes it, and always as a whole. The API server need not keep account of each of its fields, which
+    # would cost it a sixth of each write and a kilobyte in each object.
+    model_config = ConfigDict(json_schema_extra={MAP_TYPE: "atomic"})
+
     observed_generation: Annotated[
         Generation | None,
         doc(
@@ -155,7 +160,11 @@ class FluidJobStatus(ApiModel):
     ] = None
     job_id: Annotated[
         Annotated[str, Field(max_length=128)] | None,
-        doc("Id of the job in the queue: the object's uid and the run.", unset="not enqueued yet."),
+        doc(
+            "Id of the job in the queue: the object's uid and the run. Of an outcome that was taken over, it is that of "
+            "the earlier object of this name.",
+            unset="not enqueued yet.",
+        ),
     ] = None
     environment: Annotated[
         Name | None, doc("The FluidEnvironment that this run is bound to.", unset="none was found yet.")

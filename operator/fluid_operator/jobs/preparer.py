@@ -65,7 +65,7 @@ class Preparer:
         order = Order(
             payload,
             items,
-            completed=await self._completed(key, view, wanted, spec),
+            completed=await self._completed(key, view, wanted, spec, link),
             seed=_seed(view) if wanted.known and old is None else (0, 0),
             start_by=None if preparation.has_started(view, wanted) else _start_by(view, wanted, spec, old),
             held=holds(view, wanted),
@@ -93,12 +93,16 @@ class Preparer:
             payloads.check_payload(payload, known, secret=secret)
         return payload, items
 
-    async def _completed(self, key: ObjectKey, view: JobView, wanted: Target, spec: FluidJobSpec) -> str:
-        """Indexes that an earlier attempt at this run, or the run that is retried, has completed. The status may have
-        told a part of them only; the others run again."""
+    async def _completed(
+        self, key: ObjectKey, view: JobView, wanted: Target, spec: FluidJobSpec, link: EnvironmentLink
+    ) -> str:
+        """Indexes that the run that is retried, or this very run before its record was lost, has completed. When only
+        the status is left of it, it may tell a part of them; the others run again."""
         has_indexes = spec.completions or spec.items or spec.items_from
         if not has_indexes or not (wanted.known or retries(view, wanted)):
             return ""
+        if retries(view, wanted) and (kept := (await link.queue.indexes(view.job_id, limit=None)).completed):
+            return kept
         told: str = (await self._writer.read_status(key, view)).get("completedIndexes", "")
         return told
 

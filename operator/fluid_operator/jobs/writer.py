@@ -1,9 +1,8 @@
 """The one place that writes the status of a FluidJob: as the leader, onto the version that was read, as a whole.
 
-A JSON Patch and not a merge patch, because a merge would mix the maps of this run (result, error) with those of the
-last. Replacing
-metadata.resourceVersion makes the API server refuse a stale write with 409; the test of the uid refuses a re-created
-object.
+A PUT and not a patch: the status endpoint takes everything but the status from the stored object, so nobody needs the
+rest; a merge would mix the maps of this run (result, error) with those of the last. A stale resourceVersion and the uid
+of a former object are both refused with 409.
 """
 
 from __future__ import annotations
@@ -16,14 +15,11 @@ from typing import Any
 from fluid_operator.jobs import status
 from fluid_operator.jobs.runs import Target
 from fluid_operator.jobs.view import JobView, project
-from fluid_operator.kube.client import JSON_PATCH, Json, Kube
+from fluid_operator.kube.client import Json, Kube
 from fluid_operator.kube.errors import Conflict, Invalid, NotFound
 from fluid_operator.kube.keys import FLUID_JOBS, ObjectKey
 
 log = logging.getLogger(__name__)
-
-_UID_TEST = "/metadata/uid"
-"""Stands in the API server's message when the patch's test of the uid failed."""
 
 _CHOSEN_BY_WORKERS = frozenset({"effective", "attemptHistory", "progress", "result", "error", "worker"})
 
@@ -48,28 +44,21 @@ class StatusWriter:
         or a KubeError."""
         if view.terminal and body.get("run") == view.run and body["phase"] != view.phase:
             raise AssertionError(f"{key}: {view.phase} of run {view.run} never becomes {body['phase']}")
-        patch = [
-            {"op": "test", "path": "/metadata/uid", "value": view.uid},
-            {"op": "replace", "path": "/metadata/resourceVersion", "value": view.resource_version},
-            {"op": "add", "path": "/status", "value": body},
-        ]
         try:
-            answer = await self._send(key, patch)
+            answer = await self._send(key, view, body)
         except Invalid as error:
-            if _UID_TEST in error.message:
-                raise Conflict(409, "Conflict", error.message, error.path) from error
             # Something that a worker chose does not fit this CRD. The end of a job must be told all the same.
             log.error("The API server refuses a status, will leave out what workers chose.", extra=_facts(key, error))
             lean = {name: value for name, value in body.items() if name not in _CHOSEN_BY_WORKERS}
-            answer = await self._send(key, [*patch[:2], {"op": "add", "path": "/status", "value": lean}])
+            answer = await self._send(key, view, lean)
         self._observe(answer)
         self._written(key, view, body)
         return project(answer)
 
-    async def _send(self, key: ObjectKey, patch: Any) -> Json:
-        return await self._kube.patch(
-            FLUID_JOBS, key, patch, subresource="status", content_type=JSON_PATCH, wait_if_throttled=True
-        )
+    async def _send(self, key: ObjectKey, view: JobView, status: Mapping[str, Any]) -> Json:
+        meta = {"namespace": key.namespace, "name": key.name, "uid": view.uid, "resourceVersion": view.resource_version}
+        body = {"apiVersion": FLUID_JOBS.api_version, "kind": FLUID_JOBS.kind, "metadata": meta, "status": status}
+        return await self._kube.update(FLUID_JOBS, body, subresource="status", wait_if_throttled=True)
 
     async def touch(self, key: ObjectKey, view: JobView, wanted: Target, *, now: datetime) -> None:
         """Say on a finished object that its new generation and request were seen, and changed nothing."""

@@ -15,7 +15,7 @@ local STRIDE = 2
 local WORDS = 21
 local INDEXES = '^(%d+):(%d+):(-?%d+):(%x*)$'
 -- What a job has behind it, which stays with it when its record is replaced and it still is the same run.
-local HISTORY = {'attempt', 'failures', 'stalls', 'epoch', 'error', 'succeeded', 'failed', 'noted', 'logged', 'linked', 'begun',
+local HISTORY = {'attempt', 'failures', 'stalls', 'epoch', 'error', 'succeeded', 'failed', 'noted', 'logged', 'linked', 'begun', 'createdAt',
   'children', 'childrenSucceeded', 'childrenFailed'}
 
 local refused = fenced(leader)

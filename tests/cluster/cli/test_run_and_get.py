@@ -5,9 +5,11 @@ import os
 import re
 import signal
 import subprocess
+from pathlib import Path
 
 import yaml
 
+from fluid_dev.cluster import Cluster
 from support.fluid_command import Fluid, program
 from support.stages import Stage, work
 from support.waiting import until
@@ -73,8 +75,7 @@ def test_a_waiting_that_takes_too_long_leaves_the_job_alone(bare: Stage, fluid: 
 
 def test_ctrl_c_ends_the_waiting_and_not_the_job(stage: Stage, fluid: Fluid):
     with fluid.going_on("run", "work", "-p", "seconds=300", "--name=long", "--wait") as going:
-        stage.reaches("long", "Running")
-        until(lambda: "Running" in going.err, 30, "the command has seen it run")
+        until(lambda: "long  Running" in going.err, 30, "the command has seen it run")
         going.process.send_signal(signal.SIGINT)
         assert going.ends() == 130
         assert "goes on without anybody waiting" in going.err
@@ -141,28 +142,16 @@ def test_kubectl_finds_it_as_a_plugin(bare: Stage, fluid: Fluid):
     assert shown.stdout.startswith("Usage: kubectl fluid ")
 
 
-def test_the_context_brings_its_namespace(bare: Stage, fluid: Fluid, tmp_path):
+def test_the_context_brings_its_namespace(bare: Stage, fluid: Fluid, tmp_path: Path):
     bare.apply(work("mine"))
-    home = bare.cluster.write_kubeconfig(
-        tmp_path / "config", "admin", "admin", ("system:masters",), namespace=bare.namespace
-    )
-    done = subprocess.run(
-        [program(), "get", "-o", "name"],
-        env={**fluid.env, "KUBECONFIG": str(home)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert done.stdout == f"{FULL}/mine\n"
+    config = tmp_path / "config"
+    bare.cluster.write_kubeconfig(config, "admin", "admin", ("system:masters",), namespace=bare.namespace)
+    assert Fluid(config, "").done("get", "-o", "name").out == f"{FULL}/mine\n"
     wrong = fluid("get", "--context=elsewhere")
     assert (wrong.code, "there is no context elsewhere" in wrong.err) == (2, True)
 
 
-def test_versions_are_told(bare: Stage, fluid: Fluid):
-    said = subprocess.run(
-        [program(), "version", "-o", "json"], env=fluid.env, capture_output=True, text=True, check=True
-    )
-    found = json.loads(said.stdout)
+def test_versions_are_told(cluster: Cluster):
+    found = Fluid(cluster.kubeconfig, "").done("version", "-o", "json").json()
     assert found["api"] == "jobs.fluidcalendar.com/v1alpha1"
     assert found["kubernetes"].startswith("v1.")

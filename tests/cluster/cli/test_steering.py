@@ -1,13 +1,15 @@
 """`fluid cancel`, `suspend`, `resume`, `retry`, `pause` and `resume-queue`: requests that the operator carries out."""
 
 import json
+import os
+import pty
+import subprocess
 
-from support.fluid_command import Fluid
+from support.fluid_command import Fluid, program
 from support.stages import Stage, work
 from support.waiting import until
 
 LATER = "2099-01-01T00:00:00Z"
-REQUEST = "jobs.fluidcalendar.com/request"
 
 
 def later(name: str, **labels: str):
@@ -60,6 +62,19 @@ def test_many_jobs_are_chosen_by_what_they_have_in_common(stage: Stage, fluid: F
     phases = {name: job["status"]["phase"] for name, job in stage.jobs().items()}
     assert phases.pop("other") == "Scheduled"
     assert set(phases.values()) == {"Cancelled"}
+
+
+def test_with_a_bar_on_the_terminal_the_names_still_go_into_the_pipe(bare: Stage, fluid: Fluid):
+    bare.apply(*(later(f"job-{number:02}") for number in range(25)))
+    terminal, other_end = pty.openpty()
+    try:
+        command = [program(), "cancel", "--all", "--yes", f"--namespace={bare.namespace}"]
+        env = fluid.env | {"TERM": "xterm"}
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=other_end, env=env, timeout=60, check=True)
+    finally:
+        os.close(other_end)
+        os.close(terminal)
+    assert done.stdout.count(b" cancel requested\n") == 25
 
 
 def test_what_has_ended_is_passed_over_and_a_success_is_not_repeated(stage: Stage, fluid: Fluid):

@@ -166,7 +166,7 @@ EFFECTS: Final[tuple[Effect, ...]] = (
         "spec.maxFailedIndexes",
         "max-failed-indexes",
         {**_PAIR, "payload": HOPELESS, "backoffLimit": 0, "maxFailedIndexes": 0},
-        fails(None, "one", failed=1),
+        fails("MaxFailedIndexesExceeded", "one", failed=1),
     ),
     Effect("spec.runPolicy", "once", EARLIER["once"][0], Want(reason="AlreadySucceeded", values=())),
     Effect("spec.runPolicy", "always", EARLIER["always"][0], Want(GONE)),

@@ -125,6 +125,7 @@ class Scene:
         self.stuck: dict[str, str] = {}
         """What jobs by name did not do in time, which nobody waits for any more."""
         self._uids: dict[str, str] = {}
+        self._seen: dict[str, Any] = {}
 
     def open(self, gate: str = OPEN) -> None:
         self.gates[gate].touch()
@@ -165,14 +166,14 @@ class Scene:
         self._wait(wants, "", lambda name, jobs: self._facts(name, wants[name], jobs) == wants[name].facts)
         self.put({"witness": {}})
         self.stage.reaches("witness", "Succeeded")
+        self._seen = self.stage.jobs()
 
     def judge(self, name: str, want: Want) -> None:
-        """Fail unless this job is as wanted now."""
-        jobs = self.stage.jobs()
-        status = json.dumps(jobs.get(name, {}).get("status"), indent=1)
+        """Fail unless this job was as wanted when everything had settled."""
+        status = json.dumps(self._seen.get(name, {}).get("status"), indent=1)
         if problem := self.stuck.get(name):
             pytest.fail(f"{name}: {problem}: {status}", pytrace=False)
-        facts, wanted = self._facts(name, want, jobs), want.facts
+        facts, wanted = self._facts(name, want, self._seen), want.facts
         assert facts == wanted, status
 
     def _job(self, name: str, spec: Spec) -> FluidJobBuilder:

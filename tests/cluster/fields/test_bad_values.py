@@ -15,6 +15,7 @@ LONGEST = 315_360_000
 ONE_SOURCE = "name exactly one source: secretKeyRef or configMapKeyRef"
 BAD_NAME = "should match '^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$'"
 BAD_WORD = "should match '^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$'"
+BAD_QUEUE = "should match '^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$'"
 BAD_KEY = "should match '^[-._A-Za-z0-9]+$'"
 
 
@@ -41,7 +42,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("spec.type", {"type": None}, "Required value"),
     ("spec.type", {"type": ""}, "should be at least 1 chars long"),
     ("spec.type", {"type": "no spaces"}, BAD_WORD),
-    ("spec.queue", {"queue": "-dash"}, BAD_WORD),
+    ("spec.queue", {"queue": "Upper"}, BAD_QUEUE),
     ("spec.queue", {"queue": "q" * 64}, "may not be more than 63"),
     ("spec.payload", {"payload": [1]}, 'must be of type object: "array"'),
     ("spec.payload", {"payload": "text"}, 'must be of type object: "string"'),
@@ -62,7 +63,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("spec.priority", {"priority": "high"}, 'must be of type integer: "string"'),
     ("spec.startAfter", {"startAfter": "2026-12-01T07:00:00"}, "must be of type date-time"),
     ("spec.startAfter", {"startAfter": "tomorrow"}, "must be of type date-time"),
-    ("spec.startingDeadlineSeconds", {"startingDeadlineSeconds": -1}, "should be greater than or equal to 0"),
+    ("spec.startingDeadlineSeconds", {"startingDeadlineSeconds": 0}, "should be greater than or equal to 1"),
     (
         "spec.startingDeadlineSeconds",
         {"startingDeadlineSeconds": LONGEST + 1},
@@ -104,7 +105,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("spec.itemsFrom[0].secretKeyRef.key", {"itemsFrom": [ref("secretKeyRef", key="a/b")]}, BAD_KEY),
     ("spec.itemsFrom[0].configMapKeyRef.name", {"itemsFrom": [ref("configMapKeyRef", name=None)]}, "Required value"),
     ("spec.itemsFrom[0].configMapKeyRef.key", {"itemsFrom": [ref("configMapKeyRef", key="k" * 254)]}, "more than 253"),
-    ("spec.parallelism", {"parallelism": -1}, "should be greater than or equal to 0"),
+    ("spec.parallelism", {"parallelism": 0}, "should be greater than or equal to 1"),
     ("spec.parallelism", {"parallelism": 1001}, "should be less than or equal to 1000"),
     ("spec.maxFailedIndexes", {"maxFailedIndexes": -1}, "should be greater than or equal to 0"),
     ("spec.maxFailedIndexes", {"maxFailedIndexes": 100_001}, "should be less than or equal to 100000"),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cluster.fields.changes import HELPERS, ROWS
-from cluster.fields.scene import CLOSED, OTHER_QUEUE, QUEUE, Scene, Want
+from cluster.fields.scene import CLOSED, OTHER_QUEUE, QUEUE, Scene, Spec, Want
 from support.field_matrix import Cells
 from support.stages import Stage
 
@@ -61,6 +61,20 @@ def test_a_change_after_the_run_makes_another_one_or_none(scene: Scene, cell: Ce
     scene.phases(NAMES, "Succeeded", "Failed")
     change(scene)
     compare(scene, cell, "after")
+
+
+@pytest.mark.field("spec.parallelism", "during")
+def test_more_indexes_run_at_once_as_soon_as_the_parallelism_is_raised(scene: Scene):
+    scene.set_up(QUEUES)
+    three: Spec = {"completions": 3, "parallelism": 1}
+    scene.put({"wide": three})
+    scene.stage.started(1)
+    scene.put({"wide": {**three, "parallelism": 3}})
+    scene.stage.started(3)  # and none has ended
+    scene.open()
+    wide = {"wide": Want(values=("one",) * 3, observed=2, shows={"succeeded": 3})}
+    scene.settle(wide)
+    scene.judge("wide", wide["wide"])
 
 
 def create(scene: Scene) -> None:

@@ -8,11 +8,19 @@ from cluster.builders import FluidJobBuilder
 from fluid_operator.kube.client import connect
 from fluid_operator.kube.events import EventRecorder, EventSettings, Happening, Regarding
 from fluid_operator.kube.keys import FLUID_JOBS, ObjectKey
+from fluid_operator.kube.throttle import Throttle, ThrottleSettings
 from support.operators import Operator
 from support.stages import Stage, work
 from support.waiting import auntil, until
 
 BUDGET = EventSettings()
+
+PATIENT = {
+    "FLUID_LEASE_DURATION_SECONDS": "15",
+    "FLUID_LEASE_RENEW_DEADLINE_SECONDS": "10",
+    "FLUID_LEASE_RETRY_SECONDS": "2",
+}
+"""The times of an election as they are outside of tests: a burst on a busy machine must not change the leader."""
 
 
 def events(stage: Stage, name: str = "") -> list[dict]:
@@ -82,9 +90,9 @@ def test_a_value_from_a_secret_comes_into_no_event(stage: Stage):
 
 
 async def create(stage: Stage, *jobs: FluidJobBuilder) -> None:
-    """All at once: kubectl would take its time."""
+    """Some at a time: kubectl makes one after the other, and takes minutes on a busy machine."""
     bodies = [job.metadata(namespace=stage.namespace).manifest() for job in jobs]
-    async with connect(stage.cluster.kubeconfig) as kube:
+    async with connect(stage.cluster.kubeconfig, throttle=Throttle(ThrottleSettings(in_flight=20))) as kube:
         await asyncio.gather(*(kube.create(FLUID_JOBS, body) for body in bodies))
 
 
@@ -97,15 +105,13 @@ def written(operator: Operator, series: str) -> float:
 def test_500_jobs_that_fail_write_few_events_and_each_says_something(bare: Stage):
     bare.environment()
     bare.worker()
-    operator = bare.operator().leading()
+    operator = bare.operator(**PATIENT).leading()
     asyncio.run(create(bare, *(work(f"bad-{number:03}", succeedAt=99).retries(0) for number in range(500))))
-    assert bare.all_end(500) == {"Failed": 500}
-    until(lambda: written(operator, "fluid_operator_fluidjob_status_writes_total") >= 500, 30, "all answers are in")
+    assert bare.all_end(500) == {"Failed": 500}  # so there were 500 status writes at least
     until(lambda: written(operator, "fluid_operator_events_lost_total") > 0, 10, "the budget ends")
-    writes = written(operator, "fluid_operator_fluidjob_status_writes_total")
     found = events(bare)
-    assert BUDGET.namespace_burst <= len(found) <= writes / 4
-    assert written(operator, "fluid_operator_events_written_total") < writes / 4
+    assert BUDGET.namespace_burst <= len(found) <= 500 / 4
+    assert written(operator, "fluid_operator_events_written_total") <= 500 / 4
     assert Counter(each["note"] for each in found).most_common(1)[0][0].startswith("failed after 1 attempt")
 
 

@@ -20,6 +20,7 @@ def config_map(stage: Stage, name: str, **data: str) -> None:
     stage.kubectl("apply", "-f", "-", input=json.dumps(manifest))
 
 
+@pytest.mark.field("spec.completions", "effect")
 def test_a_job_with_completions_runs_once_for_each_index(stage: Stage):
     stage.apply(work("many").spec(completions=20, parallelism=3))
     status = stage.reaches("many", "Succeeded")
@@ -29,6 +30,7 @@ def test_a_job_with_completions_runs_once_for_each_index(stage: Stage):
     assert "20 of 20 indexes succeeded" in stage.condition("many")["message"]
 
 
+@pytest.mark.field("spec.items", "effect")
 def test_items_are_merged_over_the_payload(stage: Stage):
     stage.apply(work("some", value="base").spec(items=[{"value": "a"}, {}, {"value": "c"}]))
     stage.reaches("some", "Succeeded")
@@ -86,6 +88,7 @@ def test_a_new_spec_runs_all_indexes(stage: Stage):
     assert indexes(stage, 2) == Counter([0, 1])
 
 
+@pytest.mark.field("spec.maxFailedIndexes", "effect")
 def test_no_index_starts_any_more_when_too_many_have_failed(stage: Stage):
     items = [{"succeedAt": 9}] * 3 + [{}] * 50
     stage.apply(work("doomed").spec(items=items, backoffLimit=0, parallelism=1, maxFailedIndexes=1))

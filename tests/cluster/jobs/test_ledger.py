@@ -219,6 +219,7 @@ def runs_by_value(stage: Stage) -> Counter[str]:
     return Counter(start.value for start in stage.starts())
 
 
+@pytest.mark.field("spec.runPolicy", "effect")
 @pytest.mark.timeout(GITOPS_SECONDS + 240)
 def test_what_gitops_creates_again_after_our_deletion_ran_once(stage: Stage):
     """Argo CD and Flux apply every second; time to live is a second."""

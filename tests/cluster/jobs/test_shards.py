@@ -114,6 +114,17 @@ def test_what_is_left_of_deleted_jobs_is_stopped_by_their_own_shard_alone(bare: 
     until(lambda: states(bare, ids[2])["waiting"] == 0, 30, "the second shard stops the rest")
 
 
+def test_two_counts_at_once_run_nothing_twice_and_are_told(bare: Stage):
+    bare.environment()
+    bare.worker()
+    operators = [*shards(bare, 1, 2, of=2), *shards(bare, 1, of=3)]
+    bare.apply(*(work(f"job-{n}") for n in range(60)))
+    assert bare.all_end(60, within=90) == {"Succeeded": 60}
+    assert len(bare.starts()) == 60
+    told = [line["message"] for operator in operators for line in operator.log]
+    assert any("run with different counts of shards" in message for message in told)
+
+
 def test_a_standby_of_one_shard_does_not_take_over_another(bare: Stage):
     first, second = shards(bare, 1, 2, of=2)
     standby = bare.operator(FLUID_SHARD="2/2")
