@@ -35,8 +35,8 @@ def conclude(
 ) -> None:
     """Print the table, write the rows, and raise BenchmarkError if a must was missed.
 
-    Not `strict`: a miss only shows, for a run that is too short to judge by. `hide`: measures that the caller shows in a
-    table of its own; they are written all the same.
+    Not `strict`: a miss only shows, for a run that is too short to judge by. `hide`: measures that the caller shows in
+    a table of its own; they are written all the same.
     """
     found = rows(results, goals, us, units)
     console.print(table(title, [row for row in found if row.name not in hide], results, us))
@@ -56,11 +56,14 @@ def write(found: Sequence[Row], out: Path) -> None:
 
 
 def run(main: Callable[..., Any]) -> None:
-    """Call the command of a benchmark; whatever goes wrong is one line on standard error and exit code 1."""
+    """Call the command of a benchmark; whatever goes wrong is one line on standard error and an exit code."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupted)
     try:
         typer.run(main)
+    except Interrupted:
+        print("interrupted: everything that was started is stopped, no results were written", file=sys.stderr)
+        sys.exit(130)
     except (BenchmarkError, DevError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

@@ -173,7 +173,7 @@ def _progress(text: str, count: int) -> Iterator[Callable[[], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     # Names that go into a pipe must not be taken for something to be shown above the bar.
     on_screen = sys.stdout.isatty()
-    with Progress(*columns, console=console, transient=True, redirect_stdout=on_screen) as progress:
+    with Progress(*columns, console=console, transient=True, redirect_stdout=True) as progress:
         task = progress.add_task(text, total=count)
         yield lambda: progress.advance(task)
 

@@ -161,7 +161,7 @@ class FluidJobStatus(ApiModel):
     job_id: Annotated[
         Annotated[str, Field(max_length=128)] | None,
         doc(
-            "Id of the job in the queue: the object's uid and the run. Of an outcome that was taken over, it is that of "
+            "Id of the job in the queue: the object's uid and the run. An outcome that was taken over names the job of "
             "the earlier object of this name.",
             unset="not enqueued yet.",
         ),

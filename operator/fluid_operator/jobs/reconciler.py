@@ -316,7 +316,7 @@ class Reconciler:
             raise waiting(Reason.CREATION_RATE_LIMITED, limited, again=max(0.01, answer.wait_seconds))
         self._line.leave(key)
         self._missing.pop(key, None)
-        log.info("enqueued", extra=_facts(key, view, job=job.id, answer=answer.code))
+        log.debug("enqueued", extra=_facts(key, view, job=job.id, answer=answer.code))
         if answer.code in ("finished", "duplicate"):
             return Again(0.0)  # it has ended already: the next look tells
         phase = Phase.SCHEDULED if answer.state == "delayed" else Phase.QUEUED

@@ -47,7 +47,7 @@ def state_of(record: JobRecord, around: Surroundings, *, by_request: bool = Fals
         if record.stopping:
             return State(Phase.RUNNING, Reason.STOPPING.value, f"being stopped on {record.worker}")
         return State(Phase.RUNNING, Reason.RUNNING.value, f"attempt {record.attempt} runs on {record.worker}")
-    if record.state == "waiting-children":
+    if record.state == "waiting-children" and (record.started_at or record.stopping or not record.completions):
         return _fanned_out(record)
     if record.state == "suspended":
         return held_state(by_request)

@@ -35,21 +35,15 @@ def references(path: str) -> list[Told]:
     for kind, word in (("secretKeyRef", "Secret"), ("configMapKeyRef", "ConfigMap")):
         name, key = reference(path, kind, "nowhere", "k"), reference(path, kind, "source-one", "nothing")
         absent += [
-            Told(
-                f"{prefix}.{kind}.name", name, "Pending", "PayloadSourceNotFound", f"{at}: there is no {word} nowhere"
-            ),
-            Told(
-                f"{prefix}.{kind}.key", key, "Pending", "PayloadSourceNotFound", f"{at}: {word} source-one has no key"
-            ),
+            Told(f"{prefix}.{kind}.name", name, "Pending", "PayloadSourceNotFound", f"{at}: there is no {word}"),
+            Told(f"{prefix}.{kind}.key", key, "Pending", "PayloadSourceNotFound", f"{at}: {word} source-one has no"),
         ]
     return absent
 
 
 LARGE: dict[str, Any] = {"value": "x" * 5000}
 TABLE: tuple[Told, ...] = (
-    Told(
-        "spec.environment", {"environment": "nowhere"}, "Pending", "EnvironmentNotFound", "no FluidEnvironment nowhere"
-    ),
+    Told("spec.environment", {"environment": "nowhere"}, "Pending", "EnvironmentNotFound", "no FluidEnvironment"),
     Told("spec.type", {"type": "no-such"}, "Pending", "TypeNotYetKnown", "spec.type: no worker"),
     Told("spec.payload", {"payload": {"seconds": "x"}}, "Failed", "InvalidPayload", "spec.payload.seconds"),
     Told("spec.payload", {"payload": {"colour": "red"}}, "Failed", "InvalidPayload", "colour"),
