@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from benchmarks.common.goals import Bound, Goal
 from benchmarks.common.measures import Results, Units
@@ -95,7 +95,18 @@ def _row(
 
 def table(title: str, found: Sequence[Row], results: Results, us: str) -> Table:
     """One line a row; a value that a limit of time cut short has a >= before it."""
-    shown = Table("MEASURE", "UNIT", "OURS", "SPREAD", "PEER", "PEER'S", "RATIO", "MUST", "STRETCH", title=title)
+    shown = Table(
+        Column("MEASURE", no_wrap=True),
+        "UNIT",
+        "OURS",
+        "SPREAD",
+        "PEER",
+        "PEER'S",
+        "RATIO",
+        "MUST",
+        "STRETCH",
+        title=title,
+    )
     previous = ""
     for row in found:
         first = row.name != previous

@@ -77,7 +77,6 @@ class Helper:
             if "progress" in line:
                 progress(line["progress"])
             if "moments" in line:
-                progress(len(line["moments"]))
                 return Answer(line["moments"], line["cpu"])
         raise self._failed(f"not ready within {within:g} s")
 

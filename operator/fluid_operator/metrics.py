@@ -242,7 +242,6 @@ class Metrics:
         """The environment does not exist any more."""
         self._redis_up.remove(*environment)
 
-
     # -- the webhook --------------------------------------------------------------------------------------------------
 
     def _count_reviews(self) -> None:

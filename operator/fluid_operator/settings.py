@@ -162,7 +162,6 @@ class OperatorSettings(BaseModel):
         """How much of the API server this process takes."""
         return ThrottleSettings(writes_per_second=self.kube_qps, burst=self.kube_burst, in_flight=self.kube_in_flight)
 
-
     @property
     def webhook(self) -> WebhookSettings | None:
         """The admission webhook; None where there is to be none."""

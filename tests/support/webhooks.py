@@ -109,7 +109,7 @@ class Hook:
 
     def trusted(self) -> bytes:
         """Wait until somebody has written the caBundle."""
-        return until(self.authorities, 30, "the caBundle is written")
+        return until(self.authorities, 60, "the caBundle is written")
 
 
 def _url(port: int) -> str:

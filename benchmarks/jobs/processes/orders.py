@@ -85,6 +85,7 @@ def obey(work: Coroutine[Any, Any, dict[str, int]], progress: Callable[[], int])
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             moments = runner.run(both())
+            say(progress=progress())
             say(moments=moments, cpu=time.process_time() - began)
         except (ApiError, Unreachable, JobFailed) as error:
             say(failed=str(error))

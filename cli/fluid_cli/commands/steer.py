@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from fluid_cli.console import say, stderr, stdout
+from fluid_cli.bars import steps
+from fluid_cli.console import say, stdout
 from fluid_cli.errors import BadUsage, Declined, StillWaiting
 from fluid_cli.job import Job
 from fluid_cli.options import Context, Kubeconfig, Labels, Namespace, QueueName, Timeout, Type, Wait, run
@@ -23,7 +22,6 @@ from fluid_cli.selection import Filters, get_jobs, list_jobs
 from fluid_cli.session import Access, Session, open_session
 from fluid_cli.steering import Plan, Verb, plan, request_text
 
-_SHOW_PROGRESS_FROM = 20
 HELP = {
     Verb.CANCEL: "End jobs: waiting ones do not start, running ones are stopped.",
     Verb.SUSPEND: "Hold jobs back until they are resumed; running ones are stopped, and the attempt does not count.",
@@ -133,16 +131,15 @@ def _confirm(wish: _Wish, session: Session, wanted: Plan) -> None:
 async def _ask_and_wait(session: Session, wish: _Wish, wanted: Plan) -> bool:
     """Whether anything went wrong."""
     text = request_text(wish.verb, datetime.now(UTC))
-    console = stdout()
+    with steps(f"asking to {wish.verb}", len(wanted.asked)) as under_way:
 
-    def asked(answer: Asked) -> None:
-        if answer.error:
-            say(f"{answer.job.name}: {answer.error}", "red")
-        else:
-            console.out(f"{name_of(answer.job.raw)} {wish.verb} requested", highlight=False)
-        step()
+        def asked(answer: Asked) -> None:
+            if answer.error:
+                under_way.note(f"{answer.job.name}: {answer.error}", "red")
+            else:
+                under_way.fact(f"{name_of(answer.job.raw)} {wish.verb} requested")
+            under_way.advance()
 
-    with _progress(f"asking to {wish.verb}", len(wanted.asked)) as step:
         answers = await ask(session, wanted.asked, text, asked)
     refused = [answer for answer in answers if answer.error]
     if len(answers) > 1:
@@ -156,26 +153,11 @@ async def _wait(session: Session, wish: _Wish, text: str, jobs: Sequence[Job]) -
     one = jobs[0].name if len(jobs) == 1 else ""
     selectors = {"fieldSelector": f"metadata.name={one}"} if one else wish.filters.selectors(live=True)
     try:
-        with _progress(f"waiting until they are {_TOLD[wish.verb]}", len(jobs)) as step:
+        with steps(f"waiting until they are {_TOLD[wish.verb]}", len(jobs)) as under_way:
             async with asyncio.timeout(wish.timeout):
-                await carried_out(session, wish.verb, text, jobs, selectors, lambda job: step())
+                await carried_out(session, wish.verb, text, jobs, selectors, lambda job: under_way.advance())
     except TimeoutError as error:
         raise StillWaiting(f"the {wish.verb} of {one or 'all jobs'}", wish.timeout or 0) from error
-
-
-@contextmanager
-def _progress(text: str, count: int) -> Iterator[Callable[[], None]]:
-    """A bar on a terminal while a long step is under way; the value is called for each part that is done."""
-    console = stderr()
-    if count < _SHOW_PROGRESS_FROM or not console.is_terminal:
-        yield lambda: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    # Names that go into a pipe must not be taken for something to be shown above the bar.
-    on_screen = sys.stdout.isatty()
-    with Progress(*columns, console=console, transient=True, redirect_stdout=True) as progress:
-        task = progress.add_task(text, total=count)
-        yield lambda: progress.advance(task)
 
 
 def _jobs(count: int) -> str:

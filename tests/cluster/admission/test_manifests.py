@@ -1,6 +1,7 @@
 """The manifests of the webhook: the API server takes them, and they grant what the operator needs and no more."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import yaml
 
 from fluid_dev.cluster import Cluster
 from fluid_dev.ports import free_port
+from support.clusters import running_cluster
 from support.folders import fresh_folder
 from support.operators import running_operators
 from support.waiting import until
@@ -32,6 +34,14 @@ spec:
 """
 
 
+@pytest.fixture(scope="module")
+def home() -> Iterator[Cluster]:
+    """A cluster for this file, because names of the manifests are what they are."""
+    with running_cluster() as cluster:
+        cluster.kubectl("create", "namespace", HOME)
+        yield cluster
+
+
 def render(cluster: Cluster, component: str) -> list[dict[str, Any]]:
     """An overlay of a Deployment with one of the components."""
     overlay = fresh_folder("overlay")
@@ -50,11 +60,10 @@ def the(kind: str, objects: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("component", ["self-managed", "cert-manager"])
-def test_the_api_server_takes_every_built_in_kind_of_it(own_cluster: Cluster, component: str) -> None:
-    own_cluster.kubectl("create", "namespace", HOME)
-    known = [each for each in render(own_cluster, component) if "cert-manager.io" not in each["apiVersion"]]
+def test_the_api_server_takes_every_built_in_kind_of_it(home: Cluster, component: str) -> None:
+    known = [each for each in render(home, component) if "cert-manager.io" not in each["apiVersion"]]
     listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": known})
-    said = own_cluster.kubectl("apply", "--dry-run=server", "-f", "-", input=listed)
+    said = home.kubectl("apply", "--dry-run=server", "-f", "-", input=listed)
     assert said.count("(server dry run)") == len(known)
     assert "validatingwebhookconfiguration.admissionregistration.k8s.io/fluid-operator" in said
 
@@ -70,9 +79,9 @@ def test_the_api_server_takes_every_built_in_kind_of_it(own_cluster: Cluster, co
     ],
 )
 def test_it_tells_the_operator_what_its_service_expects(
-    cluster: Cluster, component: str, variables: dict[str, str]
+    home: Cluster, component: str, variables: dict[str, str]
 ) -> None:
-    objects = render(cluster, component)
+    objects = render(home, component)
     (container,) = the("Deployment", objects)["spec"]["template"]["spec"]["containers"]
     assert {each["name"]: each["value"] for each in container["env"]} == variables
     (port,) = the("Service", objects)["spec"]["ports"]
@@ -81,8 +90,8 @@ def test_it_tells_the_operator_what_its_service_expects(
     assert (service["name"], service["namespace"]) == (the("Service", objects)["metadata"]["name"], HOME)
 
 
-def test_cert_manager_is_told_where_the_authorities_go_and_for_which_name(cluster: Cluster) -> None:
-    objects = render(cluster, "cert-manager")
+def test_cert_manager_is_told_where_the_authorities_go_and_for_which_name(home: Cluster) -> None:
+    objects = render(home, "cert-manager")
     certificate, deployment = the("Certificate", objects), the("Deployment", objects)
     annotations = the("ValidatingWebhookConfiguration", objects)["metadata"]["annotations"]
     assert annotations == {"cert-manager.io/inject-ca-from": f"{HOME}/{certificate['metadata']['name']}"}
@@ -92,21 +101,20 @@ def test_cert_manager_is_told_where_the_authorities_go_and_for_which_name(cluste
     assert not [each for each in objects if "Role" in each["kind"]]
 
 
-def test_an_operator_with_the_shipped_roles_keeps_its_certificate_and_may_nothing_else(own_cluster: Cluster) -> None:
-    own_cluster.kubectl("create", "namespace", HOME)
-    own_cluster.kubectl("apply", f"--namespace={HOME}", f"--kustomize={BASE}")
-    own_cluster.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(render(own_cluster, "self-managed")))
-    kubeconfig, port = own_cluster.client_kubeconfig(USER, GROUPS), free_port()
+def test_an_operator_with_the_shipped_roles_keeps_its_certificate_and_may_nothing_else(home: Cluster) -> None:
+    home.kubectl("apply", f"--namespace={HOME}", f"--kustomize={BASE}")
+    home.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(render(home, "self-managed")))
+    kubeconfig, port = home.client_kubeconfig(USER, GROUPS), free_port()
     service = {"FLUID_WEBHOOK_SERVICE": f"fluid-operator-webhook.{HOME}"}
     with running_operators(kubeconfig, HOME, **webhook_at(port), **service, FLUID_NAMESPACES="") as (operator,):
-        until(lambda: bundle(own_cluster), 30, "the authorities are written")
+        until(lambda: operator.leads and bundle(home), 60, "the authorities are written")
         until(lambda: served_certificate(port), 10, "the certificate is served")
         assert operator.said("The webhook's certificate is not in order.") == []
 
     def may(verb: str, resource: str, name: str = "") -> bool:
         who = [f"--as={USER}", *(f"--as-group={group}" for group in GROUPS)]
         what = [verb, f"{resource}/{name}" if name else resource, f"--namespace={HOME}"]
-        return own_cluster.kubectl("auth", "can-i", *what, *who, check=False).startswith("yes")
+        return home.kubectl("auth", "can-i", *what, *who, check=False).startswith("yes")
 
     configurations = "validatingwebhookconfigurations.admissionregistration.k8s.io"
     assert may("update", "secrets", SECRET)
@@ -125,17 +133,23 @@ def bundle(cluster: Cluster) -> str:
     )
 
 
-def test_applying_it_again_keeps_the_certificate_and_the_trust_in_it(own_cluster: Cluster) -> None:
-    own_cluster.kubectl("create", "namespace", HOME)
-    manifests = yaml.safe_dump_all(render(own_cluster, "self-managed"))
-    own_cluster.kubectl("apply", "-f", "-", input=manifests)
+def test_applying_it_again_keeps_the_certificate_and_the_trust_in_it(home: Cluster) -> None:
+    manifests = yaml.safe_dump_all(render(home, "self-managed"))
+    home.kubectl("apply", "-f", "-", input=manifests)
     patch = '[{"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": "Zm9v"}]'
     filled = '{"data": {"tls.key": "Zm9v"}}'
     # Both as the operator writes them: not by kubectl apply.
-    own_cluster.kubectl("patch", "secret", SECRET, f"--namespace={HOME}", "--type=merge", "-p", filled)
-    own_cluster.kubectl("patch", "validatingwebhookconfiguration", "fluid-operator", "--type=json", "-p", patch)
+    home.kubectl("patch", "secret", SECRET, f"--namespace={HOME}", "--type=merge", "-p", filled)
+    home.kubectl("patch", "validatingwebhookconfiguration", "fluid-operator", "--type=json", "-p", patch)
+    before = kept(home)
     for way in ((), ("--server-side", "--force-conflicts")):
-        own_cluster.kubectl("apply", *way, "-f", "-", input=manifests)
-        assert bundle(own_cluster) == "Zm9v"
-        data = own_cluster.kubectl("get", "secret", SECRET, f"--namespace={HOME}", "-o", "jsonpath={.data}")
-        assert json.loads(data) == {"tls.key": "Zm9v"}
+        home.kubectl("apply", *way, "-f", "-", input=manifests)
+        assert kept(home) == before
+
+
+def kept(cluster: Cluster) -> tuple[str, str]:
+    """What the operator, and not the manifests, has to say."""
+    secret = cluster.kubectl("get", "secret", SECRET, f"--namespace={HOME}", "-o", "jsonpath={.data}")
+    assert secret
+    assert bundle(cluster)
+    return secret, bundle(cluster)
