@@ -16,7 +16,8 @@ from support.folders import fresh_folder
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SECONDS = 60
+_SECONDS = 110
+"""After which a command hangs, and is not only slow on a busy machine."""
 
 
 def program(name: str = "fluid") -> str:

@@ -58,7 +58,10 @@ class StatusWriter:
     async def _send(self, key: ObjectKey, view: JobView, status: Mapping[str, Any]) -> Json:
         meta = {"namespace": key.namespace, "name": key.name, "uid": view.uid, "resourceVersion": view.resource_version}
         body = {"apiVersion": FLUID_JOBS.api_version, "kind": FLUID_JOBS.kind, "metadata": meta, "status": status}
-        return await self._kube.update(FLUID_JOBS, body, subresource="status", wait_if_throttled=True)
+        try:
+            return await self._kube.update(FLUID_JOBS, body, subresource="status", wait_if_throttled=True)
+        except NotFound as error:
+            raise _gone(key) from error
 
     async def touch(self, key: ObjectKey, view: JobView, wanted: Target, *, now: datetime) -> None:
         """Say on a finished object that its new generation and request were seen, and changed nothing."""
@@ -79,7 +82,10 @@ class StatusWriter:
         return status
 
     async def _same(self, key: ObjectKey, view: JobView) -> Json:
-        raw = await self._kube.get(FLUID_JOBS, key)
+        try:
+            raw = await self._kube.get(FLUID_JOBS, key)
+        except NotFound as error:
+            raise _gone(key) from error
         meta = raw["metadata"]
         if (meta["uid"], meta["resourceVersion"]) != (view.uid, view.resource_version):
             raise Conflict(409, "Conflict", "the object has changed", FLUID_JOBS.path(*key))
@@ -93,6 +99,11 @@ class StatusWriter:
             return None
         self._observe(raw)
         return project(raw)
+
+
+def _gone(key: ObjectKey) -> Conflict:
+    """An object that was deleted while it was looked at is another by now, as one that was changed is."""
+    return Conflict(409, "Conflict", "the object is gone", FLUID_JOBS.path(*key))
 
 
 def _facts(key: ObjectKey, error: Invalid) -> dict[str, Any]:

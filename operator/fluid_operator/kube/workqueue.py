@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
-from fluid_operator.kube.errors import KubeError, Terminal
+from fluid_operator.kube.errors import KubeError, NotLeader, Terminal
 from fluid_operator.kube.keys import ObjectKey
 from fluid_operator.kube.pending import Pending
 
@@ -180,6 +180,10 @@ class WorkQueue:
             log.error("Reconciliation failed for good.", extra={"key": str(key), "error": str(error)})
             self.forget(key)
             return "terminal"
+        except NotLeader as error:
+            log.debug("The term is over.", extra={"key": str(key), "error": str(error)})
+            self.retry(key)
+            return "retry"
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and _being_cancelled():
                 raise

@@ -81,7 +81,7 @@ EFFECTS: Final[tuple[Effect, ...]] = (
     Effect(
         "spec.startingDeadlineSeconds",
         "starting-deadline-kept",
-        {"startingDeadlineSeconds": 1, "payload": {"seconds": 2}},
+        {"startingDeadlineSeconds": 4, "payload": {"seconds": 5}},
         Want(),
     ),
     Effect("spec.suspend", "suspend", {"suspend": True}, Want("Suspended", run=None, values=())),

@@ -219,7 +219,7 @@ class Scene:
             return not left
 
         with contextlib.suppress(TimedOut):
-            until(done, 30, pause=0.3)
+            until(done, 45, pause=0.3)
         self.stuck |= {name: otherwise for name in left if otherwise}
 
 

@@ -49,7 +49,7 @@ def key_is_held(stage: Stage, key: str) -> bool:
 
 EXACT: dict[str, Any] = {"jitterPercent": 0}
 DELAYS: dict[str, tuple[str, dict[str, Any], int, float]] = {
-    "fixed": ("spec.backoff.type", {"type": "Fixed", "delaySeconds": 4, "factor": 10} | EXACT, 2, 4),
+    "fixed": ("spec.backoff.type", {"type": "Fixed", "delaySeconds": 6, "factor": 10} | EXACT, 2, 6),
     "fixed-long": ("spec.backoff.type", {"type": "Fixed", "delaySeconds": 7200} | EXACT, 1, 7200),
     "exponential": ("spec.backoff.type", {"type": "Exponential", "delaySeconds": 1, "factor": 10} | EXACT, 2, 10),
     "delay": ("spec.backoff.delaySeconds", {"delaySeconds": 1000} | EXACT, 1, 1000),
@@ -73,7 +73,7 @@ def test_the_delay_before_a_retry_is_what_the_backoff_says(scene: Scene, cell: C
                 delays[name] = delay_of(job["status"])
         return len(delays) == len(backoffs)
 
-    until(all_seen, 30, "all jobs wait for the retry that matters", pause=0.2)
+    until(all_seen, 60, "all jobs wait for the retry that matters", pause=0.2)
     for name, (path, _, _, seconds) in DELAYS.items():
         with cell(path, "effect"):
             # Durations in a status have three digits.
