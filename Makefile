@@ -76,7 +76,7 @@ demo-queue: $(READY) packages ## The queue without Kubernetes: Redis, a worker, 
 bench-queue: $(READY) $(PEERS) packages ## Measure the queue beside its peers: some 20 minutes; QUICK=1: three
 	@$(BIN)/python -m benchmarks.queue $(if $(QUICK),--quick)
 
-bench-jobs: $(READY) packages ## Measure FluidJobs beside native Jobs and a bare client: some 30 minutes; QUICK=1: three
+bench-jobs: $(READY) packages ## Measure FluidJobs beside native Jobs and a bare client: some 15 minutes; QUICK=1: three
 	@$(BIN)/python -m benchmarks.jobs $(if $(QUICK),--quick)
 
 $(PEERS): requirements-bench.lock

@@ -35,7 +35,7 @@ def main(
     ] = False,
     load: Annotated[list[str] | None, typer.Option(help=f"Only these of {', '.join(LOADS)}.")] = None,
     only_us: Annotated[bool, typer.Option(help="Leave native Jobs and the bare client out.")] = False,
-    repetitions: Annotated[int | None, typer.Option(min=1, help="Of the bursts.")] = None,
+    repetitions: Annotated[int | None, typer.Option(min=1, help="Of the bursts; native Jobs make one.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Where the rows go; unset: jobs.json or jobs-quick.json in benchmarks/out.")
     ] = None,
@@ -64,7 +64,7 @@ def measure(
         load = LOADS[name]
         for repetition in range(repetitions if load.repeated else 1):
             for side in load.sides:
-                if only_us and side.name != US:
+                if (only_us and side.name != US) or (repetition and side.once):
                     continue
                 with (
                     tempfile.TemporaryDirectory(prefix="fluid-bench-") as folder,

@@ -10,19 +10,23 @@ from fluid_operator.kube.keys import FLUID_JOBS, Resource
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """`key` is how the processes of the benchmark call it; `tuned`: on a control plane with more hands for Jobs."""
+    """One kind of jobs, and who sees to them."""
 
     name: str
     key: str
+    """What the processes of the benchmark call it."""
     resource: Resource
+    once: bool = False
+    """It takes its time, and hardly another when it is asked again: one repetition of each load is enough."""
     tuned: bool = False
+    """On a control plane with more hands for Jobs."""
 
 
 FLUID = Side("fluid jobs", "fluid", FLUID_JOBS)
-NATIVE = Side("native Jobs", "native", JOBS)
+NATIVE = Side("native Jobs", "native", JOBS, once=True)
 """As Kubernetes and kwok come, but for the rate of requests, which is raised until it is no limit."""
 
-NATIVE_TUNED = Side("native Jobs, tuned", "native", JOBS, tuned=True)
+NATIVE_TUNED = Side("native Jobs, tuned", "native", JOBS, once=True, tuned=True)
 """Ten times as many Jobs looked at side by side as by default, eight times as many pods."""
 
 BARE = Side("bare client", "bare", FLUID_JOBS)

@@ -39,7 +39,7 @@ class Backoff:
         """Seconds before the retry that follows failure number `failures` (1-based). `spread` in [-1, 1] places it
         within the jitter.
 
-        The maximum holds for the wait before jitter is applied, so that many jobs at the maximum do not come back in
+        The maximum holds for Exponential, and for the wait before jitter is applied, so that many jobs at the maximum do not come back in
         one instant.
         """
         seconds = float(self.delay_seconds)
@@ -49,7 +49,8 @@ class Backoff:
                 if seconds >= self.max_delay_seconds or seconds == 0:
                     break
                 seconds *= self.factor
-        return min(seconds, self.max_delay_seconds) * (1 + spread * self.jitter_percent / 100)
+            seconds = min(seconds, self.max_delay_seconds)
+        return seconds * (1 + spread * self.jitter_percent / 100)
 
     def to_json(self) -> dict[str, Any]:
         """The field names of the API."""

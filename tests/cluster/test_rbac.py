@@ -148,7 +148,7 @@ def test_the_roles_allow_secrets_by_name_only_where_a_namespace_was_bound(shared
     assert not shared_grants.may("get", "secrets", "team-b")
     assert not shared_grants.may("get", "secrets", HOME)
     assert not shared_grants.may("get", "secrets", "kube-system")
-    assert shared_grants.may("update", "fluidjobs.jobs.fluidcalendar.com/status", "team-b")
+    assert shared_grants.may("patch", "fluidjobs.jobs.fluidcalendar.com/status", "team-b")
 
 
 def test_the_roles_allow_to_delete_jobs_and_to_keep_a_ledger_only_where_a_namespace_was_bound(shared_grants):

@@ -1,8 +1,8 @@
 """The one place that writes the status of a FluidJob: as the leader, onto the version that was read, as a whole.
 
-A PUT and not a patch: the status endpoint takes everything but the status from the stored object, so nobody needs the
-rest; a merge would mix the maps of this run (result, error) with those of the last. A stale resourceVersion and the uid
-of a former object are both refused with 409.
+A JSON Patch, because a merge would mix the maps of this run (result, error) with those of the last, and a PUT of the
+status alone would take labels and annotations away from their owners. Replacing metadata.resourceVersion makes the API
+server refuse a stale write with 409; the test of the uid refuses a re-created object.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from typing import Any
 from fluid_operator.jobs import status
 from fluid_operator.jobs.runs import Target
 from fluid_operator.jobs.view import JobView, project
-from fluid_operator.kube.client import Json, Kube
+from fluid_operator.kube.client import JSON_PATCH, Json, Kube
 from fluid_operator.kube.errors import Conflict, Invalid, NotFound
 from fluid_operator.kube.keys import FLUID_JOBS, ObjectKey
 
 log = logging.getLogger(__name__)
+
+_UID_TEST = "/metadata/uid"
+"""Stands in the API server's message when the patch's test of the uid failed."""
 
 _CHOSEN_BY_WORKERS = frozenset({"effective", "attemptHistory", "progress", "result", "error", "worker"})
 
@@ -47,6 +50,8 @@ class StatusWriter:
         try:
             answer = await self._send(key, view, body)
         except Invalid as error:
+            if _UID_TEST in error.message:
+                raise _another(key) from error
             # Something that a worker chose does not fit this CRD. The end of a job must be told all the same.
             log.error("The API server refuses a status, will leave out what workers chose.", extra=_facts(key, error))
             lean = {name: value for name, value in body.items() if name not in _CHOSEN_BY_WORKERS}
@@ -55,13 +60,18 @@ class StatusWriter:
         self._written(key, view, body)
         return project(answer)
 
-    async def _send(self, key: ObjectKey, view: JobView, status: Mapping[str, Any]) -> Json:
-        meta = {"namespace": key.namespace, "name": key.name, "uid": view.uid, "resourceVersion": view.resource_version}
-        body = {"apiVersion": FLUID_JOBS.api_version, "kind": FLUID_JOBS.kind, "metadata": meta, "status": status}
+    async def _send(self, key: ObjectKey, view: JobView, body: Mapping[str, Any]) -> Json:
+        patch = [
+            {"op": "test", "path": _UID_TEST, "value": view.uid},
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": view.resource_version},
+            {"op": "add", "path": "/status", "value": body},
+        ]
         try:
-            return await self._kube.update(FLUID_JOBS, body, subresource="status", wait_if_throttled=True)
+            return await self._kube.patch(
+                FLUID_JOBS, key, patch, subresource="status", content_type=JSON_PATCH, wait_if_throttled=True
+            )
         except NotFound as error:
-            raise _gone(key) from error
+            raise _another(key) from error
 
     async def touch(self, key: ObjectKey, view: JobView, wanted: Target, *, now: datetime) -> None:
         """Say on a finished object that its new generation and request were seen, and changed nothing."""
@@ -85,10 +95,10 @@ class StatusWriter:
         try:
             raw = await self._kube.get(FLUID_JOBS, key)
         except NotFound as error:
-            raise _gone(key) from error
+            raise _another(key) from error
         meta = raw["metadata"]
         if (meta["uid"], meta["resourceVersion"]) != (view.uid, view.resource_version):
-            raise Conflict(409, "Conflict", "the object has changed", FLUID_JOBS.path(*key))
+            raise _another(key)
         return raw
 
     async def refresh(self, key: ObjectKey) -> JobView | None:
@@ -101,9 +111,9 @@ class StatusWriter:
         return project(raw)
 
 
-def _gone(key: ObjectKey) -> Conflict:
-    """An object that was deleted while it was looked at is another by now, as one that was changed is."""
-    return Conflict(409, "Conflict", "the object is gone", FLUID_JOBS.path(*key))
+def _another(key: ObjectKey) -> Conflict:
+    """The object is not the one that was read: it was changed, re-created or deleted meanwhile."""
+    return Conflict(409, "Conflict", "the object has changed", FLUID_JOBS.path(*key))
 
 
 def _facts(key: ObjectKey, error: Invalid) -> dict[str, Any]:

@@ -304,26 +304,16 @@ class Kube:
             timeout=timeout,
         )
 
-    async def update(
-        self,
-        resource: Resource,
-        body: Json,
-        *,
-        subresource: str = "",
-        timeout: float | None = None,
-        wait_if_throttled: bool = False,
-    ) -> Json:
-        """Replace the object, or a subresource of it; a resourceVersion and a uid in it must be the current ones, else
-        Conflict. For `status` nothing else than metadata and status counts."""
+    async def update(self, resource: Resource, body: Json, *, timeout: float | None = None) -> Json:
+        """Replace the object; a resourceVersion in it must be the current one, else Conflict."""
         meta = body["metadata"]
         return await self.request(
             "update",
-            resource.path(meta.get("namespace", ""), meta["name"], subresource),
+            resource.path(meta.get("namespace", ""), meta["name"]),
             resource=resource.plural,
             query={"fieldValidation": "Strict"},
             body=body,
             timeout=timeout,
-            wait_if_throttled=wait_if_throttled,
         )
 
     async def patch(

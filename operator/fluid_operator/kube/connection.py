@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 from weakref import WeakSet
 
 import aiohttp
@@ -80,7 +82,6 @@ async def open_connection(
         ),
         headers={"User-Agent": api.user_agent},
         read_bufsize=_READ_BUFFER,
-        trust_env=True,
     )
     api.rest_client.pool_manager = session
     refresher = asyncio.create_task(_refresh(loader, configuration), name="kubeconfig token refresh")
@@ -122,11 +123,20 @@ async def _refresh(loader: Any, configuration: client.Configuration) -> None:
 def _options(configuration: client.Configuration) -> dict[str, Any]:
     """Return what every request needs beyond its headers: proxy and TLS name, where they are set."""
     options = {
-        "proxy": configuration.proxy,
+        "proxy": configuration.proxy or _proxy_of_environment(configuration.host),
         "proxy_headers": configuration.proxy_headers,
         "server_hostname": configuration.tls_server_name,
     }
     return {name: value for name, value in options.items() if value}
+
+
+def _proxy_of_environment(server: str) -> str | None:
+    """What HTTPS_PROXY and NO_PROXY say about the API server. Asked once: a session that trusts the environment looks
+    into it, and into ~/.netrc, for each request, in a thread."""
+    parts = urlsplit(server)
+    if proxy_bypass(parts.hostname or ""):
+        return None
+    return getproxies().get(parts.scheme)
 
 
 class _Sockets:

@@ -297,7 +297,8 @@ def count(stage: Stage, value: str) -> int:
 
 
 def assert_each_owns_its_own(job: dict[str, Any]) -> None:
-    """Git owns the spec, who asked owns the request, the operator owns the status, and nobody anything else."""
+    """Git owns the spec, who asked owns the request, the operator owns the status, and nobody anything else. A status
+    that is written with less than the whole metadata takes labels and annotations from their owners."""
     owned = {entry["manager"]: entry["fieldsV1"] for entry in job["metadata"]["managedFields"]}
     operator = next(fields for manager, fields in owned.items() if manager.startswith("fluid-operator"))
     assert set(operator) == {"f:status"}
