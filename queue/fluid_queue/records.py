@@ -238,6 +238,8 @@ class JobRecord:
     children_failed: int = 0
     tags: Mapping[str, str] = field(default_factory=dict)
     attempts: Sequence[Attempt] = ()
+    acknowledged: bool = False
+    """Its owner has written the outcome down; what is left as a tombstone counts so."""
     tombstone: bool = False
 
     @property
@@ -265,6 +267,7 @@ class JobRecord:
                 finished_at=left.finished_at,
                 reason=left.reason,
                 hash=left.hash,
+                acknowledged=True,
                 tombstone=True,
             )
         row, attempts, running = answer
@@ -278,6 +281,7 @@ class JobRecord:
             origin=_json(raw["origin"]) or {},
             tags=_json(raw["tags"]) or {},
             stopping=raw["stop"] is not None,
+            acknowledged=raw["acked"] is not None,
             progress=_json(values.read_progress(job_id, raw["progress"])) if raw["progress"] else None,
             result=values.read_result(job_id, raw["result"]) if raw["result"] else None,
             error=values.read_error(job_id, error) if error else None,
@@ -320,6 +324,7 @@ RECORD_FIELDS = (
     "origin",
     "tags",
     "stop",
+    "acked",
     "progress",
     "result",
     "error",

@@ -39,8 +39,8 @@ class Backoff:
         """Seconds before the retry that follows failure number `failures` (1-based). `spread` in [-1, 1] places it
         within the jitter.
 
-        The maximum holds for Exponential, and for the wait before jitter is applied, so that many jobs at the maximum do not come back in
-        one instant.
+        The maximum holds for Exponential, and for the wait before jitter is applied, so that many jobs at the maximum
+        do not come back in one instant.
         """
         seconds = float(self.delay_seconds)
         if self.type == "Exponential":

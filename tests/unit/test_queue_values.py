@@ -34,7 +34,8 @@ backoffs = st.builds(
 @given(backoffs, st.integers(1, 10_000), st.floats(-1, 1))
 def test_a_wait_stays_within_its_maximum_and_jitter(backoff, failures, spread):
     wait = backoff.wait(failures, spread)
-    assert 0 <= wait <= backoff.max_delay_seconds * (1 + backoff.jitter_percent / 100) * (1 + 1e-9)
+    most = backoff.delay_seconds if backoff.type == "Fixed" else backoff.max_delay_seconds
+    assert 0 <= wait <= most * (1 + backoff.jitter_percent / 100) * (1 + 1e-9)
 
 
 @given(backoffs, st.integers(1, 100))

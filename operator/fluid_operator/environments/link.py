@@ -319,7 +319,9 @@ class EnvironmentLink:
             return
         self._noted("data", None)
         types = read_types(found)
-        if types and self.types_since is None:
+        if not types:
+            self.types_since = None  # a Redis that was emptied: nobody has told anything, as in the beginning
+        elif self.types_since is None:
             self.types_since = time.monotonic()
         around = Surroundings(stats.workers, bool(self.spec.suspend), self._obstacles.held(stats))
         # What keeps jobs waiting is told by the status of each of them.

@@ -154,6 +154,7 @@ class JobsController:
             self._reconciler.forget(key)
             return None
         if view.deleting:
+            self._reconciler.forget(key)  # it is in nobody's way any more, however long others keep the object
             return None
         if view.abridged:
             uid, view = view.uid, await self._writer.refresh(key)

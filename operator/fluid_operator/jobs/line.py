@@ -1,7 +1,8 @@
 """Jobs that a queue takes no more of for now, in line: the oldest goes first. Pure; it only remembers who waits.
 
 A queue with a creation limit refuses nothing, it lets wait. If each job tried again by itself, chance would decide who
-gets in. So only the oldest tries, and whoever gets in calls the next.
+gets in. So only the oldest tries. Whoever gets in calls the next two, so that a line empties as fast as the queue takes
+its jobs; who was called too early goes back to its place.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from fluid_operator.kube.keys import ObjectKey
+
+_CALLED = 2
+"""Jobs that are called when one got in."""
 
 
 class Place(NamedTuple):
@@ -27,36 +31,66 @@ class CreationLine:
         self._wake = wake
         self._waiting: dict[ObjectKey, tuple[Place, float]] = {}
         self._heaps: dict[Place, list[tuple[float, ObjectKey]]] = {}
+        self._called: dict[Place, set[ObjectKey]] = {}
+        """Whose turn it is: they were woken and have not answered yet."""
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) + sum(map(len, self._called.values()))
 
     def may_try(self, place: Place, key: ObjectKey, created: float) -> bool:
-        """Whether nobody is in line before this job. If somebody is, it gets in line by its age."""
-        first = self._first(place)
-        if first is None or first == key:
+        """Whether it is the job's turn: it was called, or there is no line. If there is one, it gets in by its age."""
+        called = self._called.get(place, ())
+        if key in called or (not called and self._first(place) is None):
             return True
         self.wait(place, key, created)
-        return self._first(place) == key
+        if not called and (first := self._take(place)) is not None:
+            if first == key:
+                return True
+            self._wake(first)
+        return False
 
     def wait(self, place: Place, key: ObjectKey, created: float) -> None:
         """The queue did not take this job: it waits in line."""
         if self._waiting.get(key) != (place, created):
-            self.leave(key)
+            self._drop(key)
             self._waiting[key] = (place, created)
             heapq.heappush(self._heaps.setdefault(place, []), (created, key))
 
+    def admitted(self, key: ObjectKey) -> None:
+        """The job got in; there may be room for more."""
+        self._pass_on(self._drop(key), _CALLED)
+
     def leave(self, key: ObjectKey) -> None:
-        """The job got in, or does not want to any more; if it was the first, the next is called."""
-        found = self._waiting.get(key)
-        if found is None:
-            return
-        place, _ = found
-        was_first = self._first(place) == key
-        del self._waiting[key]
-        following = self._first(place)
-        if was_first and following is not None:
-            self._wake(following)
+        """The job does not want to get in any more. If it was its turn, it is another's now."""
+        self._pass_on(self._drop(key), 1)
+
+    def _drop(self, key: ObjectKey) -> Place | None:
+        """Forget the job. Answers the place at which it was its turn; None when it was not."""
+        waited = self._waiting.get(key)
+        first = waited is not None and self._first(waited[0]) == key
+        self._waiting.pop(key, None)
+        if waited is not None:
+            return waited[0] if first else None
+        for place, called in self._called.items():
+            if key in called:
+                called.discard(key)
+                if not called:
+                    del self._called[place]
+                return place
+        return None
+
+    def _pass_on(self, place: Place | None, calls: int) -> None:
+        for _ in range(calls if place else 0):
+            if place and (following := self._take(place)) is not None:
+                self._wake(following)
+
+    def _take(self, place: Place) -> ObjectKey | None:
+        """Let it be the turn of the first in line."""
+        first = self._first(place)
+        if first is not None:
+            del self._waiting[first]
+            self._called.setdefault(place, set()).add(first)
+        return first
 
     def _first(self, place: Place) -> ObjectKey | None:
         heap = self._heaps.get(place, [])

@@ -76,6 +76,7 @@ async def check_items(
     """Hold each item, merged over the payload, against the processor's schema. Raises a Problem for the first that does
     not fit; `at` is the field that holds them."""
     for number, item in enumerate(items):
+        check_size(item, MAX_MERGED_BYTES, f"{at}[{number}]")
         check_payload({**payload, **item}, known, secret=secret, at=f"{at}[{number}]")
         if number % _BREATH == _BREATH - 1:
             await asyncio.sleep(0)

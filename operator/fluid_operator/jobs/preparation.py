@@ -7,12 +7,13 @@ built in (design section 3).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from fluid_operator.api.conditions import Reason
+from fluid_operator.api.conditions import ConditionType, Reason
 from fluid_operator.api.errors import InvalidSpec
 from fluid_operator.api.fluidenvironment import FluidEnvironmentSpec
 from fluid_operator.api.fluidjob import DeduplicationMode, FluidJobSpec, RunPolicy
@@ -138,13 +139,30 @@ def has_started(view: JobView, wanted: Target) -> bool:
     return wanted.run == view.run and view.attempts > 0
 
 
+def asked_at(view: JobView, wanted: Target, now: datetime) -> datetime:
+    """When this run came to be wanted: since then the status tells that it is not ready. `now`, when it tells nothing
+    of it yet."""
+    told = next((since for kind, _, since in view.conditions if kind == ConditionType.READY), None)
+    return datetime.fromisoformat(told) if told and wanted.run == view.run else now
+
+
 def starts_by(view: JobView, wanted: Target, spec: FluidJobSpec, asked: datetime) -> datetime | None:
     """Until when the run must have started; None: there is no limit. `asked` is when a later run than the first came
     to be wanted."""
     if spec.starting_deadline_seconds is None:
         return None
     since = datetime.fromtimestamp(view.created, UTC) if wanted.run == 1 else asked
-    return max(since, spec.start_after or since) + timedelta(seconds=spec.starting_deadline_seconds)
+    try:
+        return max(since, spec.start_after or since) + timedelta(seconds=spec.starting_deadline_seconds)
+    except OverflowError:
+        return None  # after the end of the calendar
+
+
+def within(completed: str, count: int) -> str:
+    """The ranges of completed indexes, if they are of a job with so many; nothing when the items have become fewer, and
+    so are others."""
+    last = re.split("[-,]", completed)[-1]
+    return completed if last and int(last) < count else ""
 
 
 def new_job(
@@ -169,7 +187,7 @@ def new_job(
             suspended=order.held,
             tags=spec.tags or {},
             key=spec.concurrency_key or "",
-            deduplication=_deduplication(spec),
+            deduplication=_deduplication(spec, wanted),
             indexes=_indexes(spec, order),
             failure_rules=_failure_rules(spec),
             backoff_limit=effective.backoff_limit,
@@ -200,12 +218,14 @@ def new_job(
         raise ending(Reason.INVALID_SPEC, f"spec.{error.field}: {error.message}") from error
 
 
-def _deduplication(spec: FluidJobSpec) -> Deduplication | None:
-    wanted = spec.deduplication
-    if wanted is None:
+def _deduplication(spec: FluidJobSpec, wanted: Target) -> Deduplication | None:
+    asked = spec.deduplication
+    if asked is None:
         return None
-    mode = wanted.mode or DeduplicationMode.WHILE_UNFINISHED
-    return Deduplication(wanted.key, mode.value, wanted.ttl_seconds or 0)
+    mode = asked.mode or DeduplicationMode.WHILE_UNFINISHED
+    if mode is DeduplicationMode.THROTTLE and wanted.run > 1:
+        return None  # a retry, or another spec of the same object: its own first run must not make it needless
+    return Deduplication(asked.key, mode.value, asked.ttl_seconds or 0)
 
 
 def _indexes(spec: FluidJobSpec, order: Order) -> Indexes | None:

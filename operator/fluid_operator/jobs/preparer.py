@@ -18,7 +18,7 @@ from fluid_operator.environments.types import KnownType
 from fluid_operator.jobs import payloads, preparation
 from fluid_operator.jobs.preparation import Order
 from fluid_operator.jobs.problems import NothingToRun, ending, waiting
-from fluid_operator.jobs.runs import Target, holds, retries
+from fluid_operator.jobs.runs import Target, goes_on, holds, retries
 from fluid_operator.jobs.sources import read_items, read_object
 from fluid_operator.jobs.view import MAX_DEPTH, JobView
 from fluid_operator.jobs.writer import StatusWriter
@@ -65,8 +65,10 @@ class Preparer:
         order = Order(
             payload,
             items,
-            completed=await self._completed(key, view, wanted, spec, link),
-            seed=_seed(view) if wanted.known and old is None else (0, 0),
+            completed=preparation.within(
+                await self._completed(view, wanted, spec, link, old), len(items) or spec.completions or 0
+            ),
+            seed=_seed(view) if wanted.known and goes_on(view, wanted) and old is None else (0, 0),
             start_by=None if preparation.has_started(view, wanted) else _start_by(view, wanted, spec, old),
             held=holds(view, wanted),
         )
@@ -94,17 +96,18 @@ class Preparer:
         return payload, items
 
     async def _completed(
-        self, key: ObjectKey, view: JobView, wanted: Target, spec: FluidJobSpec, link: EnvironmentLink
+        self, view: JobView, wanted: Target, spec: FluidJobSpec, link: EnvironmentLink, old: JobRecord | None
     ) -> str:
-        """Indexes that the run that is retried, or this very run before its record was lost, has completed. When only
+        """Indexes that the run that is retried, or this very work before its record was lost, has completed. When only
         the status is left of it, it may tell a part of them; the others run again."""
+        if old is not None and old.hash == wanted.hash:
+            return ""  # the queue knows better, and keeps also what has failed
         has_indexes = spec.completions or spec.items or spec.items_from
-        if not has_indexes or not (wanted.known or retries(view, wanted)):
+        if not has_indexes or not goes_on(view, wanted) or view.phase == Phase.SUCCEEDED:
             return ""
-        if retries(view, wanted) and (kept := (await link.queue.indexes(view.job_id, limit=None)).completed):
-            return kept
-        told: str = (await self._writer.read_status(key, view)).get("completedIndexes", "")
-        return told
+        if view.job_id and retries(view, wanted):
+            return (await link.queue.indexes(view.job_id, limit=None)).completed or view.completed
+        return view.completed
 
     def _known(self, key: ObjectKey, kind: str, link: EnvironmentLink) -> KnownType:
         """What the workers told about the type. Raises a Problem."""
@@ -137,7 +140,9 @@ def _asks_for_none(spec: FluidJobSpec) -> str:
 
 
 def _start_by(view: JobView, wanted: Target, spec: FluidJobSpec, old: JobRecord | None) -> datetime | None:
-    asked = datetime.fromtimestamp(old.created_at / 1000, UTC) if old else datetime.now(UTC)
+    asked = preparation.asked_at(view, wanted, datetime.now(UTC))
+    if old:
+        asked = min(asked, datetime.fromtimestamp(old.created_at / 1000, UTC))
     return preparation.starts_by(view, wanted, spec, asked)
 
 

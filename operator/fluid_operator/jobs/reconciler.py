@@ -123,8 +123,11 @@ class Reconciler:
             return None
         wanted = target(view, view.spec)
         if wanted.known and view.terminal:
-            await self._writer.touch(key, view, wanted, now=_now())
-            return None
+            following = await self._ahead(key, view, wanted)
+            if following is None:
+                await self._writer.touch(key, view, wanted, now=_now())
+                return None
+            wanted = following
         if view.once and view.run == 0 and (entry := await self._ledger.lookup(key, wanted.hash)):
             return await self._end(key, view, mirrored(view, wanted, entry, now=_now()))
         if not wanted.known:
@@ -137,11 +140,23 @@ class Reconciler:
         if link.available is None:
             return None  # it tells when it knows
         if not link.available:
-            if view.phase not in _ENQUEUED:
+            if view.phase not in _ENQUEUED and not (view.phase == Phase.SUSPENDED and holds(view, wanted)):
                 problem = waiting(Reason.QUEUE_UNAVAILABLE, f"environment {link.key.name}: {link.problem}")
                 await self._refuse(key, view, wanted, problem)
             return None
         return await self._follow(key, view, wanted, link)
+
+    async def _ahead(self, key: ObjectKey, view: JobView, wanted: Target) -> Target | None:
+        """The run after the one that the status tells of, if there is a job of it: the spec was changed, and changed
+        back before that could be told."""
+        if view.generation == view.observed:
+            return None
+        following = wanted.after()
+        for link in [link for link in self._registry if link.key.namespace == key.namespace]:
+            record = await _ask(link, following.job_id(view.uid))
+            if record is not None and record.reason != WITHDRAWN and not record.acknowledged:
+                return following
+        return None
 
     async def _place(self, key: ObjectKey, view: JobView, wanted: Target) -> str | None:
         """The environment for a run that the status does not bind: the one that it is in all the same, because the
@@ -152,7 +167,7 @@ class Reconciler:
             record = await _ask(link, wanted.job_id(view.uid))
             if record is None or record.reason == WITHDRAWN:
                 continue
-            if not record.ended or record.hash == wanted.hash:
+            if not record.acknowledged or record.hash == wanted.hash:
                 return link.key.name
         return chosen
 
@@ -164,7 +179,9 @@ class Reconciler:
             return await self._end(key, view, status.cancelled_before(view, wanted, now=_now()))
         if view.phase in _ENQUEUED and bound in self._registry.names(key.namespace):
             return None  # it exists, and is just not open: what runs goes on, and its status stays
-        left = None if self._registry.names(key.namespace) else self._until_too_late(view, wanted)
+        # A job that is in a queue which cannot be asked may have started long ago.
+        unbound = not bound and not self._registry.names(key.namespace)
+        left = self._until_too_late(view, wanted) if unbound else None
         if left == 0.0:
             return await self._end(key, view, status.refused(view, wanted, _too_late(view), now=_now()))
         await self._refuse(key, view, wanted, self._no_environment(key, bound or _wish(view)))
@@ -193,8 +210,8 @@ class Reconciler:
             if record is None:
                 return await self._enqueue(key, view, wanted, link, None)
             withdrawn = record.ended and record.reason == WITHDRAWN
-            if not withdrawn and (not record.ended or wanted.known or record.hash == wanted.hash):
-                break
+            if not withdrawn and (wanted.known or record.hash == wanted.hash or not record.acknowledged):
+                break  # also one that ended before anything could be told of it: each run has an outcome
             # We took this number back ourselves, or a past that the API server has forgotten (restored from a backup)
             # has used it.
             wanted = wanted.after()
@@ -232,7 +249,8 @@ class Reconciler:
         view = await self._with_spec(key, view)
         if old is None and (left := self._still_running(key, view, wanted, link)) > 0:
             return Again(left)
-        if self._until_too_late(view, wanted) == 0.0:
+        # The queue knows of a job that is in it whether it started in time, before it came to be held.
+        if old is None and self._until_too_late(view, wanted) == 0.0:
             told: Telling = partial(status.refused, problem=_too_late(view))
         elif self._leaves(key, view, link):
             told = self._elsewhere(key, view)
@@ -245,6 +263,10 @@ class Reconciler:
             except NothingToRun as nothing:
                 told = partial(status.nothing_to_do, field=nothing.field)
             except Problem as problem:
+                if old is not None and old.hash == wanted.hash and not problem.terminal:
+                    # It is the same work, which would begin anew: it goes on until its settings can be renewed.
+                    old = await self._adjust(view, wanted, link, old)
+                    return await self._tell(key, view, wanted, link, old) or Again(problem.again or _FULL_SECONDS)
                 told = partial(status.refused, problem=problem)
         if _reason(told) != Reason.CREATION_RATE_LIMITED:
             self._line.leave(key)  # whatever it waits for, it is not its turn
@@ -292,7 +314,8 @@ class Reconciler:
         if holds(view, wanted) or preparation.has_started(view, wanted):
             return None
         with contextlib.suppress(Problem):  # a spec that cannot be read has no deadline
-            start_by = preparation.starts_by(view, wanted, preparation.read_spec(view.spec or {}), now)
+            asked = preparation.asked_at(view, wanted, now)
+            start_by = preparation.starts_by(view, wanted, preparation.read_spec(view.spec or {}), asked)
             if start_by:
                 return max(0.0, (start_by - now).total_seconds())
         return None
@@ -314,7 +337,7 @@ class Reconciler:
         if answer.code == "limited":
             self._line.wait(place, key, view.created)
             raise waiting(Reason.CREATION_RATE_LIMITED, limited, again=max(0.01, answer.wait_seconds))
-        self._line.leave(key)
+        self._line.admitted(key)
         self._missing.pop(key, None)
         log.debug("enqueued", extra=_facts(key, view, job=job.id, answer=answer.code))
         if answer.code in ("finished", "duplicate"):
@@ -325,7 +348,8 @@ class Reconciler:
     def _still_running(self, key: ObjectKey, view: JobView, wanted: Target, link: EnvironmentLink) -> float:
         """Seconds for which a worker may still run a job whose record was lost; it learns of the loss at its next
         renewal."""
-        if not wanted.known or not view.attempts:
+        # The attempts of indexes are not told by their parent.
+        if not wanted.known or not (view.attempts or view.phase == Phase.RUNNING):
             return 0.0
         now = self._clock()
         since = max(link.lost_at or 0.0, self._missing.setdefault(key, now))
@@ -407,7 +431,8 @@ async def _twin(link: EnvironmentLink, record: JobRecord) -> str:
     if not record.deduplicated_by:
         return ""
     first = await link.inspect(record.deduplicated_by)
-    return str(first.origin.get("name", "") if first else "") or record.deduplicated_by
+    name = str(first.origin.get("name", "") if first else "") or record.deduplicated_by
+    return name[: status.NAME]  # Redis may hold anything, and the end must be told all the same
 
 
 def _soonest(*waits: float | None) -> Again | None:

@@ -58,6 +58,12 @@ def retries(view: JobView, wanted: Target) -> bool:
     return verb == "retry" and view.run > 0 and wanted.run > view.run and wanted.hash == view.spec_hash
 
 
+def goes_on(view: JobView, wanted: Target) -> bool:
+    """Whether the run does the work that the status speaks of: then indexes that were done stay done. Also a run that
+    was taken back and has another number now goes on."""
+    return view.run > 0 and wanted.hash == view.spec_hash and (not view.terminal or retries(view, wanted))
+
+
 def held_by_request(view: JobView, wanted: Target) -> bool:
     """Whether somebody asked for the job to be held, and nobody has asked for its release since. A retry or a cancel
     says nothing about that."""

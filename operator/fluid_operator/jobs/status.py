@@ -17,7 +17,7 @@ from fluid_operator.api.fields import format_time
 from fluid_operator.api.fluidjob_status import ATTEMPT_HISTORY_LIMIT, Phase
 from fluid_operator.environments.surroundings import Surroundings
 from fluid_operator.jobs.problems import Problem
-from fluid_operator.jobs.runs import Target, held_by_request
+from fluid_operator.jobs.runs import Target, goes_on, held_by_request
 from fluid_operator.jobs.states import ENDED, State, held_state, moment, state_of
 from fluid_operator.jobs.view import MAX_DEPTH, JobView, deeper_than
 from fluid_queue import Attempt, IndexRanges, JobRecord
@@ -45,7 +45,8 @@ def fold(
     made this one needless."""
     state = state_of(record, around, by_request=held_by_request(view, wanted), twin=twin)
     same = record.hash == wanted.hash
-    generation = view.generation if same else record.origin.get("generation", view.observed)
+    # Another spec may have come, but what was told once is not taken back.
+    generation = view.generation if same else max(record.origin.get("generation", 0), view.observed)
     status: Json = {
         "observedGeneration": generation,
         "phase": state.phase.value,
@@ -54,7 +55,7 @@ def fold(
         "jobId": record.id,
         "environment": record.origin.get("environment") or view.environment,
         "attempts": record.attempt,
-        "conditions": conditions(view, state, generation, now),
+        "conditions": conditions(view, state, generation, now, held=view.held and held_by_request(view, wanted)),
     }
     _add(status, "deduplicatedBy", twin)
     _add(status, "queue", record.queue)
@@ -138,7 +139,7 @@ def without_record(view: JobView, wanted: Target, state: State, now: datetime) -
     status: Json = {
         "observedGeneration": generation,
         "phase": state.phase.value,
-        "conditions": conditions(view, state, generation, now),
+        "conditions": conditions(view, state, generation, now, held=not ended and held_by_request(view, wanted)),
     }
     if bound:
         status |= {"run": view.run, "specHash": view.spec_hash, "jobId": view.job_id, "environment": view.environment}
@@ -147,6 +148,8 @@ def without_record(view: JobView, wanted: Target, state: State, now: datetime) -
         # The very first run gets its number only when something happens to it: an object without one may be a
         # re-created one.
         status |= {"run": wanted.run, "specHash": wanted.hash}
+    if not ended and (bound or goes_on(view, wanted)):
+        _add(status, "completedIndexes", view.completed)
     if ended:
         status |= {"completionTime": format_time(now), "attempts": view.attempts if wanted.run == view.run else 0}
         if state.phase is Phase.FAILED:
@@ -155,8 +158,9 @@ def without_record(view: JobView, wanted: Target, state: State, now: datetime) -
     return status
 
 
-def conditions(view: JobView, state: State, generation: int, now: datetime) -> list[Json]:
-    """The conditions of design section 3 for a state; a condition whose status stays keeps its transition time."""
+def conditions(view: JobView, state: State, generation: int, now: datetime, *, held: bool = False) -> list[Json]:
+    """The conditions of design section 3 for a state; a condition whose status stays keeps its transition time.
+    `held`: a request to suspend stands, although the phase tells something else; its condition is its memory."""
     before = {kind: (status, since) for kind, status, since in view.conditions}
     wanted: list[tuple[ConditionType, bool, str, str]] = [
         (ConditionType.READY, state.phase is Phase.SUCCEEDED, state.reason, state.message)
@@ -170,6 +174,9 @@ def conditions(view: JobView, state: State, generation: int, now: datetime) -> l
         wanted.append((ConditionType.SUSPENDED, True, state.reason, state.message))
     else:
         wanted.append((ConditionType.RECONCILING, True, state.reason, state.message))
+        if held:
+            by_request = held_state(True)
+            wanted.append((ConditionType.SUSPENDED, True, by_request.reason, by_request.message))
     found: list[Json] = []
     for kind, holds, reason, message in wanted:
         status = "True" if holds else "False"

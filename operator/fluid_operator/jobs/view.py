@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from fluid_operator.api.conditions import Reason
+from fluid_operator.api.conditions import ConditionType, Reason
 from fluid_operator.api.fluidjob import RunPolicy
 from fluid_operator.api.fluidjob_status import Phase
 from fluid_operator.api.meta import REQUEST_ANNOTATION
@@ -58,7 +58,7 @@ class JobView:
     environment: str
     attempts: int
     held: bool
-    """Suspended, because somebody asked for it by annotation."""
+    """Somebody asked by annotation that it be suspended, and it is, or will be when it can be asked."""
     last_request: str
     conditions: tuple[tuple[str, str, str], ...]
     """(type, status, lastTransitionTime); empty once terminal."""
@@ -74,6 +74,8 @@ class JobView:
     """Its spec runs once, also when the object is created again (OncePerSpec, Auto decided)."""
     abridged: bool = False
     """`spec` is missing only because it is large; whoever looks at the object reads it again first."""
+    completed: str = ""
+    """Indexes that have completed, as the status tells them: what is left of them when a record is lost."""
 
     @property
     def terminal(self) -> bool:
@@ -119,7 +121,7 @@ def project(raw: Mapping[str, Any]) -> JobView:
         job_id=status.get("jobId", ""),
         environment=sys.intern(status.get("environment", "")),
         attempts=status.get("attempts", 0),
-        held=phase == Phase.SUSPENDED and any(c["reason"] == Reason.SUSPENDED_BY_REQUEST for c in conditions),
+        held=not ended and any(_held_by_request(each) for each in conditions),
         last_request=status.get("lastHandledRequest", ""),
         conditions=() if ended else tuple((c["type"], c["status"], c["lastTransitionTime"]) for c in conditions),
         digest=0 if ended else digest(status),
@@ -127,6 +129,7 @@ def project(raw: Mapping[str, Any]) -> JobView:
         finished=_seconds(status.get("completionTime")) if ended else 0.0,
         ttl=_time_to_live(spec, phase),
         once=runs_once(meta, spec.get("runPolicy") or RunPolicy.AUTO),
+        completed=status.get("completedIndexes", ""),
     )
 
 
@@ -136,6 +139,11 @@ def remember(raw: Mapping[str, Any]) -> JobView:
     if view.spec is None or len(orjson.dumps(view.spec)) <= REMEMBERED_BYTES:
         return view
     return replace(view, spec=None, abridged=True)
+
+
+def _held_by_request(condition: Mapping[str, Any]) -> bool:
+    """The condition is the memory of a request to suspend, in whatever phase the job is meanwhile."""
+    return (condition["type"], condition["reason"]) == (ConditionType.SUSPENDED, Reason.SUSPENDED_BY_REQUEST)
 
 
 def _seconds(moment: str | None) -> float:

@@ -193,7 +193,7 @@ local function put(new, spec, replaced, parent)
   if completions and completed ~= '' and seedIndexes(job, completed) then
     endAtOnce(job, 'Completed')
   else
-    local stays = replaced and replaced.state == 'waiting' and replaced.queue == queue and replaced.priority == priority
+    local stays = replaced and replaced.state ~= 'delayed' and tonumber(replaced.seq or 0) ~= 0 and replaced.queue == queue and replaced.priority == priority
     arrive(job, new, stays and replaced.seq or nil)
   end
   return replaced and 'replaced' or 'created'
