@@ -2,7 +2,7 @@
 
 A queue with a creation limit refuses nothing, it lets wait. If each job tried again by itself, chance would decide who
 gets in. So only the oldest tries. Whoever gets in calls the next two, so that a line empties as fast as the queue takes
-its jobs; who was called too early goes back to its place.
+its jobs; who was called too early goes back to its place, and all that were called with it.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class CreationLine:
         self._wake = wake
         self._waiting: dict[ObjectKey, tuple[Place, float]] = {}
         self._heaps: dict[Place, list[tuple[float, ObjectKey]]] = {}
-        self._called: dict[Place, set[ObjectKey]] = {}
-        """Whose turn it is: they were woken and have not answered yet."""
+        self._called: dict[Place, dict[ObjectKey, float]] = {}
+        """Whose turn it is, with their ages: they were woken and have not answered yet."""
 
     def __len__(self) -> int:
         return len(self._waiting) + sum(map(len, self._called.values()))
@@ -50,11 +50,17 @@ class CreationLine:
         return False
 
     def wait(self, place: Place, key: ObjectKey, created: float) -> None:
-        """The queue did not take this job: it waits in line."""
-        if self._waiting.get(key) != (place, created):
+        """The queue did not take this job: it waits in line, and so do all that were called after it."""
+        if key in self._called.get(place, ()):
+            for each, age in self._called.pop(place).items():
+                self._line_up(place, each, age)
+        elif self._waiting.get(key) != (place, created):
             self._drop(key)
-            self._waiting[key] = (place, created)
-            heapq.heappush(self._heaps.setdefault(place, []), (created, key))
+            self._line_up(place, key, created)
+
+    def _line_up(self, place: Place, key: ObjectKey, created: float) -> None:
+        self._waiting[key] = (place, created)
+        heapq.heappush(self._heaps.setdefault(place, []), (created, key))
 
     def admitted(self, key: ObjectKey) -> None:
         """The job got in; there may be room for more."""
@@ -73,7 +79,7 @@ class CreationLine:
             return waited[0] if first else None
         for place, called in self._called.items():
             if key in called:
-                called.discard(key)
+                del called[key]
                 if not called:
                     del self._called[place]
                 return place
@@ -88,8 +94,8 @@ class CreationLine:
         """Let it be the turn of the first in line."""
         first = self._first(place)
         if first is not None:
-            del self._waiting[first]
-            self._called.setdefault(place, set()).add(first)
+            _, created = self._waiting.pop(first)
+            self._called.setdefault(place, {})[first] = created
         return first
 
     def _first(self, place: Place) -> ObjectKey | None:
