@@ -1,6 +1,7 @@
 """Jobs that are held back and released again: by their spec, by request, before and while they run."""
 
 import time
+from datetime import datetime
 
 from support.stages import Stage, work
 from support.waiting import until
@@ -78,6 +79,38 @@ def test_a_job_that_is_held_by_request_stays_so_when_redis_has_lost_everything(o
     own_stage.ask("fj/asked", "resume")
     own_stage.reaches("asked", "Running", within=60)
     assert len(own_stage.starts()) == 3
+
+
+def test_a_job_that_is_held_by_request_stays_so_over_an_outage_of_redis(own_stage: Stage):
+    own_stage.apply(work("asked", seconds=300))
+    own_stage.reaches("asked", "Running")
+    own_stage.ask("fj/asked", "suspend")
+    own_stage.reaches("asked", "Suspended")
+    own_stage.redis.stop()
+    own_stage.apply(work("new"))
+    own_stage.reason("new", "QueueUnavailable")
+    own_stage.redis.start()
+    own_stage.apply(work("witness"))
+    own_stage.reaches("witness", "Succeeded", within=60)
+    assert own_stage.status("asked")["phase"] == "Suspended"
+    assert len([start for start in own_stage.starts() if start.job_id == own_stage.status("asked")["jobId"]]) == 1
+
+
+def test_a_job_that_started_in_time_may_be_held_beyond_its_starting_deadline(stage: Stage):
+    job = work("late", seconds=300).spec(startingDeadlineSeconds=3)
+    stage.apply(job)
+    stage.reaches("late", "Running")
+    stage.apply(job.spec(suspend=True))
+    stage.reaches("late", "Suspended")
+    created = stage.job("late")["metadata"]["creationTimestamp"]
+    until(lambda: time.time() > datetime.fromisoformat(created).timestamp() + 4, 10, "the deadline has passed")
+    stage.apply(job.spec(suspend=False))
+    assert stage.reaches("late", "Running", "Failed")["phase"] == "Running"
+
+
+def test_a_start_at_the_end_of_all_dates_has_no_deadline(stage: Stage):
+    stage.apply(work("far").spec(startAfter="9999-12-31T23:59:00Z", startingDeadlineSeconds=600))
+    stage.reaches("far", "Scheduled")
 
 
 def test_a_new_spec_of_a_held_job_takes_the_place_of_the_old_one_and_is_held_too(bare: Stage):

@@ -129,3 +129,55 @@ def test_indexes_that_are_done_stay_done_when_redis_has_lost_everything(own_stag
     again = indexes(own_stage)
     assert again[0] == 1, "the first had ended, and its status was written"
     assert sum(again.values()) < 60
+
+
+def test_a_job_that_git_suspends_and_releases_repeats_nothing_that_is_done(stage: Stage):
+    items = [{"succeedAt": 9}] + [{"seconds": 0.1}] * 99
+    job = work("long").spec(items=items, parallelism=3, backoffLimit=0)
+    stage.apply(job)
+    until(lambda: stage.status("long").get("succeeded", 0) >= 10, 30, "some indexes have ended")
+    stage.apply(job.spec(suspend=True))
+    stage.reaches("long", "Suspended")
+    stage.apply(job.spec(suspend=False))
+    assert stage.reaches("long", "Failed", within=60)["failed"] == 1
+    again = [index for index, times in indexes(stage).items() if times > 1]
+    assert len(again) <= 3, "only those that were stopped in the middle"
+    assert 0 not in again, "the one that had failed"
+
+
+def test_a_new_spec_of_a_suspended_job_runs_all_its_indexes(stage: Stage):
+    job = work("long", seconds=0.3, value="old").spec(completions=30, parallelism=2)
+    stage.apply(job)
+    until(lambda: stage.status("long").get("succeeded", 0) >= 4, 30, "some indexes have ended")
+    stage.apply(job.spec(suspend=True))
+    stage.reaches("long", "Suspended")
+    stage.apply(work("long", seconds=0, value="new").spec(completions=30, parallelism=2))
+    stage.reaches("long", "Succeeded", within=60)
+    assert Counter(start.value for start in stage.starts())["new"] == 30
+
+
+def test_a_held_job_keeps_its_indexes_when_redis_has_lost_everything(own_stage: Stage):
+    own_stage.apply(work("long", seconds=0.3).spec(completions=20, parallelism=2))
+    until(lambda: own_stage.status("long").get("succeeded", 0) >= 6, 30, "some indexes have ended")
+    own_stage.ask("fj/long", "suspend")
+    own_stage.reaches("long", "Suspended")
+    own_stage.redis.cli("FLUSHALL")
+    own_stage.apply(work("witness"))
+    own_stage.reaches("witness", "Succeeded", within=60)
+    own_stage.ask("fj/long", "resume")
+    own_stage.reaches("long", "Succeeded", within=90)
+    assert indexes(own_stage)[0] == 1
+
+
+def test_a_retry_that_has_to_wait_still_runs_the_failed_indexes_alone(own_stage: Stage):
+    items = [{"value": "good"}, {"value": "bad", "succeedAt": 9}, {"value": "good"}]
+    own_stage.apply(work("mixed").spec(items=items, backoffLimit=0))
+    own_stage.reaches("mixed", "Failed")
+    own_stage.redis.stop()
+    own_stage.apply(work("witness"))
+    own_stage.reason("witness", "QueueUnavailable")
+    own_stage.ask("fj/mixed", "retry")
+    own_stage.reason("mixed", "QueueUnavailable")
+    own_stage.redis.start()
+    own_stage.reaches("mixed", "Failed", run=2, within=60)
+    assert indexes(own_stage, 2) == Counter([1])

@@ -36,6 +36,31 @@ def test_whoever_waits_in_line_lets_others_pass_when_it_is_cancelled_or_deleted(
     assert bare.reaches("c-held", "Suspended")
 
 
+def test_an_object_that_others_keep_from_going_is_in_nobodys_way(bare: Stage):
+    bare.environment(queues=[{"name": "work", "creationLimit": {"max": 1, "perSeconds": 4}}])
+    bare.worker()
+    bare.operator().leading()
+    bare.apply(work("first"))
+    bare.reaches("first", "Succeeded")
+    bare.apply(work("a-kept").metadata(name="a-kept", finalizers=["example.org/keep"]))
+    bare.reason("a-kept", "CreationRateLimited")
+    bare.apply(work("b-next"))
+    bare.reason("b-next", "CreationRateLimited")
+    bare.kubectl("delete", "fj", "a-kept", "--wait=false")
+    try:
+        bare.reaches("b-next", "Succeeded")
+    finally:
+        bare.kubectl("patch", "fj", "a-kept", "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
+
+
+def test_a_throttled_job_is_no_twin_of_its_own_earlier_run(stage: Stage):
+    twin = {"key": "k", "mode": "Throttle", "ttlSeconds": 300}
+    stage.apply(work("own", succeedAt=9).spec(backoffLimit=0, deduplication=twin))
+    stage.reaches("own", "Failed")
+    stage.ask("fj/own", "retry")
+    assert stage.reaches("own", "Failed", "Succeeded", run=2)["phase"] == "Failed"
+
+
 def test_a_paused_queue_is_told_and_goes_on_by_request(stage: Stage):
     stage.ask("fe/default", "pause/work")
     paused = json.loads(stage.kubectl("get", "fe", "default", "-o", "json"))
