@@ -83,6 +83,13 @@ def test_queues_do_not_wait_for_each_other():
     assert line.may_try(PLACE._replace(queue="other"), key("b"), 1.0)
 
 
+def test_who_goes_to_another_queue_passes_its_turn_on():
+    line, woken = line_of("a", "b", "c")
+    line.leave(key("a"))
+    line.wait(PLACE._replace(queue="other"), key("b"), 1.0)
+    assert woken == ["b", "c"]
+
+
 @given(st.permutations(range(12)), st.integers(1, 4))
 def test_everybody_gets_in_by_age_give_or_take_one(ages, room):
     """A queue that lets so many in at a time: whoever was called and finds no room goes back, and is called again."""

@@ -55,7 +55,7 @@ class CreationLine:
             for each, age in self._called.pop(place).items():
                 self._line_up(place, each, age)
         elif self._waiting.get(key) != (place, created):
-            self._drop(key)
+            self.leave(key)  # if it was its turn elsewhere, that is somebody else's now
             self._line_up(place, key, created)
 
     def _line_up(self, place: Place, key: ObjectKey, created: float) -> None:

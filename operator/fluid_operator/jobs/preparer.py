@@ -103,7 +103,7 @@ class Preparer:
         if old is not None and old.hash == wanted.hash:
             return ""  # the queue knows better, and keeps also what has failed
         has_indexes = spec.completions or spec.items or spec.items_from
-        if not has_indexes or not goes_on(view, wanted) or view.phase == Phase.SUCCEEDED:
+        if not has_indexes or not goes_on(view, wanted):
             return ""
         if view.job_id and retries(view, wanted):
             return (await link.queue.indexes(view.job_id, limit=None)).completed or view.completed

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fluid_operator.api.fluidjob_status import Phase
 from fluid_operator.api.spechash import spec_hash
 from fluid_operator.jobs.requests import Request, parse_request
 from fluid_operator.jobs.view import JobView
@@ -60,8 +61,9 @@ def retries(view: JobView, wanted: Target) -> bool:
 
 def goes_on(view: JobView, wanted: Target) -> bool:
     """Whether the run does the work that the status speaks of: then indexes that were done stay done. Also a run that
-    was taken back and has another number now goes on."""
-    return view.run > 0 and wanted.hash == view.spec_hash and (not view.terminal or retries(view, wanted))
+    was taken back and has another number now goes on; a retry of what has succeeded begins anew."""
+    again = view.phase != Phase.SUCCEEDED and retries(view, wanted)
+    return view.run > 0 and wanted.hash == view.spec_hash and (not view.terminal or again)
 
 
 def held_by_request(view: JobView, wanted: Target) -> bool:
