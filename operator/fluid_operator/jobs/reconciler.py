@@ -22,11 +22,12 @@ from fluid_operator.api.conditions import Reason
 from fluid_operator.api.fluidjob import FluidJobSpec
 from fluid_operator.api.fluidjob_status import Phase
 from fluid_operator.environments.link import EnvironmentLink
-from fluid_operator.environments.registry import DEFAULT, EnvironmentRegistry
+from fluid_operator.environments.registry import EnvironmentRegistry
 from fluid_operator.jobs import preparation, status
 from fluid_operator.jobs.ledger import Ledger, mirrored
 from fluid_operator.jobs.line import CreationLine, Place
 from fluid_operator.jobs.pacing import Pacing
+from fluid_operator.jobs.placing import Placing, Telling, wish
 from fluid_operator.jobs.preparer import Preparer
 from fluid_operator.jobs.problems import NothingToRun, Problem, ending, waiting
 from fluid_operator.jobs.runs import Target, asks_to_cancel, holds, target
@@ -37,7 +38,7 @@ from fluid_operator.kube.client import Kube
 from fluid_operator.kube.errors import Conflict
 from fluid_operator.kube.keys import ObjectKey
 from fluid_operator.kube.workqueue import Again
-from fluid_queue import WITHDRAWN, JobRecord, NewJob, QueueError, QueueFull, QueueUnavailable
+from fluid_queue import WITHDRAWN, JobRecord, NewJob, QueueFull, QueueUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +50,6 @@ _STOPPING_SECONDS = 2.0
 
 _FULL_SECONDS = 5.0
 """How soon to try again while Redis is full."""
-
-Telling = Callable[..., dict[str, Any]]
-"""A status for (view, target, now=)."""
 
 _ENQUEUED = frozenset({Phase.QUEUED.value, Phase.SCHEDULED.value, Phase.RETRYING.value, Phase.RUNNING.value})
 
@@ -83,6 +81,7 @@ class Reconciler:
     ) -> None:
         """`wake` is called with the key of an object that is worth another look now."""
         self._registry = registry
+        self._placing = Placing(registry)
         self._writer = writer
         self._pacing = pacing
         self._settings = settings
@@ -123,7 +122,9 @@ class Reconciler:
             return None
         wanted = target(view, view.spec)
         if wanted.known and view.terminal:
-            following = await self._ahead(key, view, wanted)
+            if self._placing.silent(key, view):
+                return None  # what is ahead of the status cannot be asked for now; the registry wakes us
+            following = await self._placing.ahead(key, view, wanted)
             if following is None:
                 await self._writer.touch(key, view, wanted, now=_now())
                 return None
@@ -133,7 +134,7 @@ class Reconciler:
         if not wanted.known:
             view = await self._with_spec(key, view)
         bound = view.environment if wanted.known and view.job_id else ""
-        name = bound or await self._place(key, view, wanted)
+        name = bound or await self._placing.place(key, view, wanted)
         link = self._registry.get(ObjectKey(key.namespace, name)) if name else None
         if link is None:
             return await self._without_link(key, view, wanted, bound)
@@ -145,31 +146,6 @@ class Reconciler:
                 await self._refuse(key, view, wanted, problem)
             return None
         return await self._follow(key, view, wanted, link)
-
-    async def _ahead(self, key: ObjectKey, view: JobView, wanted: Target) -> Target | None:
-        """The run after the one that the status tells of, if there is a job of it: the spec was changed, and changed
-        back before that could be told."""
-        if view.generation == view.observed:
-            return None
-        following = wanted.after()
-        for link in [link for link in self._registry if link.key.namespace == key.namespace]:
-            record = await _ask(link, following.job_id(view.uid))
-            if record is not None and record.reason != WITHDRAWN and not record.acknowledged:
-                return following
-        return None
-
-    async def _place(self, key: ObjectKey, view: JobView, wanted: Target) -> str | None:
-        """The environment for a run that the status does not bind: the one that it is in all the same, because the
-        object came to name another before that could be told, else the one that the object chooses."""
-        chosen = self._registry.choose(key.namespace, _wish(view))
-        others = [link for link in self._registry if link.key.namespace == key.namespace and link.key.name != chosen]
-        for link in others:
-            record = await _ask(link, wanted.job_id(view.uid))
-            if record is None or record.reason == WITHDRAWN:
-                continue
-            if not record.acknowledged or record.hash == wanted.hash:
-                return link.key.name
-        return chosen
 
     async def _without_link(self, key: ObjectKey, view: JobView, wanted: Target, bound: str) -> Again | None:
         """No environment that could be asked: the reason stands in the status, and the registry wakes us when there
@@ -184,24 +160,8 @@ class Reconciler:
         left = self._until_too_late(view, wanted) if unbound else None
         if left == 0.0:
             return await self._end(key, view, status.refused(view, wanted, _too_late(view), now=_now()))
-        await self._refuse(key, view, wanted, self._no_environment(key, bound or _wish(view)))
+        await self._refuse(key, view, wanted, self._placing.no_environment(key, bound or wish(view)))
         return _soonest(left)
-
-    def _no_environment(self, key: ObjectKey, wished: str | None) -> Problem:
-        names = self._registry.names(key.namespace)
-        if wished and wished in names:
-            message = f"FluidEnvironment {wished} cannot be used yet; its status says why"
-        elif wished:
-            message = f"there is no FluidEnvironment {wished} in this namespace; the job waits for it"
-        elif len(names) == 1:
-            message = f"FluidEnvironment {names[0]} cannot be used yet; its status says why"
-        elif names and DEFAULT in names:
-            message = f"FluidEnvironment {DEFAULT} cannot be used yet; its status says why"
-        elif names:
-            message = f"spec.environment: name one of {', '.join(names)}; none of them is called {DEFAULT}"
-        else:
-            message = f"there is no FluidEnvironment in this namespace; create one called {DEFAULT}"
-        return waiting(Reason.ENVIRONMENT_NOT_FOUND, message)
 
     async def _follow(self, key: ObjectKey, view: JobView, wanted: Target, link: EnvironmentLink) -> Again | None:
         """From the record of the run to the next step."""
@@ -252,8 +212,8 @@ class Reconciler:
         # The queue knows of a job that is in it whether it started in time, before it came to be held.
         if old is None and self._until_too_late(view, wanted) == 0.0:
             told: Telling = partial(status.refused, problem=_too_late(view))
-        elif self._leaves(key, view, link):
-            told = self._elsewhere(key, view)
+        elif (old is None or old.hash != wanted.hash) and self._placing.leaves(key, view, link):
+            told = self._placing.elsewhere(key, view)
         elif old is None and holds(view, wanted):
             told = status.held
         else:
@@ -272,15 +232,6 @@ class Reconciler:
             self._line.leave(key)  # whatever it waits for, it is not its turn
         return await self._instead(key, view, wanted, link, old, told)
 
-    def _leaves(self, key: ObjectKey, view: JobView, link: EnvironmentLink) -> bool:
-        """Whether the spec has come to name another environment than the one that the run is bound to."""
-        return self._registry.choose(key.namespace, _wish(view)) != link.key.name
-
-    def _elsewhere(self, key: ObjectKey, view: JobView) -> Telling:
-        chosen = self._registry.choose(key.namespace, _wish(view))
-        problem = self._no_environment(key, _wish(view))
-        return partial(status.refused, problem=problem) if chosen is None else partial(status.moved, environment=chosen)
-
     async def _instead(
         self,
         key: ObjectKey,
@@ -295,7 +246,7 @@ class Reconciler:
             if await link.withdraw(old.id) != "cancelled":
                 return Again(0.0)  # it has just started, and comes to its end first
             await link.acknowledge(old.id)
-        if old is not None or (view.job_id and self._leaves(key, view, link)):
+        if old is not None or (view.job_id and self._placing.leaves(key, view, link)):
             # The number stays with what was taken out; its tombstone answers for it.
             wanted = wanted.after()
         body = told(view, wanted, now=_now())
@@ -305,7 +256,7 @@ class Reconciler:
         await self._write(key, view, body)
         problem = told.keywords.get("problem") if isinstance(told, partial) else None
         if problem is None:
-            return Again(0.0) if self._leaves(key, view, link) else None
+            return Again(0.0) if self._placing.leaves(key, view, link) else None
         return _soonest(problem.again, self._until_too_late(view, wanted))
 
     def _until_too_late(self, view: JobView, wanted: Target) -> float | None:
@@ -418,14 +369,6 @@ class Reconciler:
             self._pacing.written(key, told["phase"], self._clock())
 
 
-async def _ask(link: EnvironmentLink, job_id: str) -> JobRecord | None:
-    """The record in an environment that the object does not name; whether it can be asked is no matter of the job's."""
-    try:
-        return await link.inspect(job_id) if link.available else None
-    except QueueError:
-        return None
-
-
 async def _twin(link: EnvironmentLink, record: JobRecord) -> str:
     """The name of the object whose job made this one needless; its id when nothing else is left of it."""
     if not record.deduplicated_by:
@@ -458,10 +401,6 @@ async def _take_over(link: EnvironmentLink, record: JobRecord, spec: FluidJobSpe
         await link.reprioritize(record.id, priority)
     if record.completions:
         await link.resize(record.id, preparation.parallelism(spec), spec.max_failed_indexes)
-
-
-def _wish(view: JobView) -> str | None:
-    return (view.spec or {}).get("environment") or None
 
 
 def _outdated(record: JobRecord, view: JobView, wanted: Target) -> bool:

@@ -46,7 +46,8 @@ def fold(
     state = state_of(record, around, by_request=held_by_request(view, wanted), twin=twin)
     same = record.hash == wanted.hash
     # Another spec may have come, but what was told once is not taken back.
-    generation = view.generation if same else max(record.origin.get("generation", 0), view.observed)
+    told = view.observed if (view.run, view.spec_hash) == (wanted.run, record.hash) else 0
+    generation = view.generation if same else max(record.origin.get("generation", 0), told)
     status: Json = {
         "observedGeneration": generation,
         "phase": state.phase.value,
