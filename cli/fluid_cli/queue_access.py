@@ -6,6 +6,7 @@ An address is a secret as a whole: it is never printed, never in a message and n
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from urllib.parse import urlsplit, urlunsplit
@@ -14,7 +15,9 @@ from fluid_cli.environments import Environment, read_url
 from fluid_cli.errors import BadUsage, NoQueueAccess
 from fluid_cli.port_forward import command, forwarded, service_named
 from fluid_cli.session import Session
-from fluid_queue import Address, InvalidAddress, Queue
+from fluid_queue import Address, Codec, InvalidAddress, InvalidKeyRing, KeyRing, Queue
+
+_KEYS = "FLUID_ENCRYPTION_KEYS"
 
 _DIRECT_SECONDS = 2.0
 """For a TCP connection to tell whether Redis is reached directly: a name of the cluster fails at once outside of it,
@@ -34,7 +37,18 @@ async def open_queue(session: Session, environment: Environment, redis_url: str)
     async with AsyncExitStack() as stack:
         if not redis_url and not await _answers(address):
             url = await _through_the_cluster(session, address, stack)
-        yield await stack.enter_async_context(Queue.from_url(url, environment.key_prefix))
+        yield await stack.enter_async_context(
+            Queue.from_url(url, environment.key_prefix, codec=codec_of(os.environ.get(_KEYS, "")))
+        )
+
+
+def codec_of(keys: str) -> Codec:
+    """What reads the values of an encrypted environment, from the workers' key ring; plain ones without it. A key
+    comes by environment variable only: arguments are seen by others. Raises BadUsage."""
+    try:
+        return Codec(KeyRing.parse(keys)) if keys else Codec()
+    except InvalidKeyRing as error:
+        raise BadUsage(_KEYS, str(error)) from error
 
 
 def moved(url: str, port: int) -> str:

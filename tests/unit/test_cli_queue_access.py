@@ -9,7 +9,7 @@ from fluid_cli.environments import Environment, choose
 from fluid_cli.errors import BadUsage, CliError, NoEnvironment, NoQueueAccess
 from fluid_cli.log_following import added
 from fluid_cli.port_forward import Service, command, forwarded, service_named
-from fluid_cli.queue_access import moved
+from fluid_cli.queue_access import codec_of, moved
 from fluid_cli.session import Session
 from fluid_queue import Address
 from support.cli_jobs import cli_job
@@ -141,3 +141,16 @@ def test_a_plain_job_has_one_log():
 def test_a_job_that_was_never_queued_has_no_log():
     with pytest.raises(CliError, match="fluid why mail"):
         log_id(cli_job(), None)
+
+
+def test_a_key_ring_that_is_none_is_named_without_a_key():
+    with pytest.raises(BadUsage, match="FLUID_ENCRYPTION_KEYS") as caught:
+        codec_of("2026: c2VjcmV0")
+    assert "c2VjcmV0" not in str(caught.value)
+
+
+def test_what_workers_have_encrypted_is_read_with_their_keys():
+    keys = "2026: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+    secret = codec_of(keys).encode(b"value" * 10, "place")
+    assert b"value" not in secret
+    assert codec_of(keys).decode(secret, "place") == b"value" * 10
