@@ -21,9 +21,6 @@ from fluid_operator.kube.keys import FLUID_JOBS, ObjectKey
 
 log = logging.getLogger(__name__)
 
-_UID_TEST = "/metadata/uid"
-"""Stands in the API server's message when the patch's test of the uid failed."""
-
 _CHOSEN_BY_WORKERS = frozenset({"effective", "attemptHistory", "progress", "result", "error", "worker"})
 
 
@@ -50,8 +47,7 @@ class StatusWriter:
         try:
             answer = await self._send(key, view, body)
         except Invalid as error:
-            if _UID_TEST in error.message:
-                raise _another(key) from error
+            await self._same(key, view)  # a failed test of the uid is refused with the same code, and without a word
             # Something that a worker chose does not fit this CRD. The end of a job must be told all the same.
             log.error("The API server refuses a status, will leave out what workers chose.", extra=_facts(key, error))
             lean = {name: value for name, value in body.items() if name not in _CHOSEN_BY_WORKERS}
@@ -62,7 +58,7 @@ class StatusWriter:
 
     async def _send(self, key: ObjectKey, view: JobView, body: Mapping[str, Any]) -> Json:
         patch = [
-            {"op": "test", "path": _UID_TEST, "value": view.uid},
+            {"op": "test", "path": "/metadata/uid", "value": view.uid},
             {"op": "replace", "path": "/metadata/resourceVersion", "value": view.resource_version},
             {"op": "add", "path": "/status", "value": body},
         ]
