@@ -19,7 +19,7 @@ from fluid_cli.output import name_of
 from fluid_cli.session import WRITE_QUERY, Access, Session, open_session
 from fluid_cli.steering import request_patch, request_text
 from fluid_cli.watching import Follower
-from fluid_operator.api.fields import LABEL
+from fluid_operator.api.fields import QUEUE
 from fluid_operator.kube.errors import Conflict
 
 Word = Literal["pause", "resume"]
@@ -35,7 +35,7 @@ Examples:
   fluid resume-queue email
 """
 
-_QUEUE: Final = re.compile(LABEL)
+_QUEUE: Final = re.compile(QUEUE)
 _QUEUE_LENGTH: Final = 63
 _EARLIER_SECONDS: Final = 10.0
 """How long an earlier request may take to be carried out: an environment has one annotation, and a new request takes

@@ -32,6 +32,7 @@ RULES: Final = "x-kubernetes-validations"
 
 TEN_YEARS: Final = 315_360_000
 LABEL: Final = r"^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$"
+QUEUE: Final = r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$"
 DNS_NAME: Final = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
 
 
@@ -121,7 +122,7 @@ Retries = Annotated[int, Strict(), Field(ge=0, le=1000)]
 Word = Annotated[str, Field(min_length=1, max_length=63, pattern=LABEL)]
 """A short name that is also a valid label value, such as a type."""
 
-QueueName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$")]
+QueueName = Annotated[str, Field(min_length=1, max_length=63, pattern=QUEUE)]
 """A queue: what fluid_queue takes as a name."""
 
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_NAME)]

@@ -28,14 +28,7 @@ async def read_object(kube: Kube, namespace: str, source: PayloadSource) -> Mapp
     """The JSON object under the key of spec.payloadFrom. Raises a Problem that says which object is missing, closed, or
     not JSON."""
     value, where = await _read(kube, namespace, source, "spec.payloadFrom")
-    try:
-        decoded = orjson.loads(value)
-    except orjson.JSONDecodeError:
-        # Without the cause: its text may quote the value.
-        raise ending(Reason.INVALID_PAYLOAD, f"spec.payloadFrom: {where} is not JSON") from None
-    if not isinstance(decoded, dict):
-        raise ending(Reason.INVALID_PAYLOAD, f"spec.payloadFrom: {where} is JSON, but not an object")
-    return decoded
+    return _object(value, f"spec.payloadFrom: {where}")
 
 
 async def read_items(kube: Kube, namespace: str, sources: Sequence[PayloadSource]) -> list[Mapping[str, Any]]:
@@ -46,7 +39,7 @@ async def read_items(kube: Kube, namespace: str, sources: Sequence[PayloadSource
         value, where = await _read(kube, namespace, source, f"spec.itemsFrom[{at}]")
         for number, line in enumerate(value.splitlines(), 1):
             if line.strip():
-                items.append(_item(line, f"spec.itemsFrom[{at}]: {where}, line {number}"))
+                items.append(_object(line, f"spec.itemsFrom[{at}]: {where}, line {number}"))
             if len(items) > MAX_INDEXES:
                 message = f"spec.itemsFrom: more than {MAX_INDEXES} lines in all; at most that many are run"
                 raise ending(Reason.INVALID_PAYLOAD, message)
@@ -54,14 +47,15 @@ async def read_items(kube: Kube, namespace: str, sources: Sequence[PayloadSource
     return items
 
 
-def _item(line: bytes, where: str) -> Mapping[str, Any]:
+def _object(value: bytes, where: str) -> Mapping[str, Any]:
     try:
-        item = orjson.loads(line)
+        decoded = orjson.loads(value)
     except orjson.JSONDecodeError:
+        # Without the cause: its text may quote the value.
         raise ending(Reason.INVALID_PAYLOAD, f"{where} is not JSON") from None
-    if not isinstance(item, dict):
+    if not isinstance(decoded, dict):
         raise ending(Reason.INVALID_PAYLOAD, f"{where} is JSON, but not an object")
-    return item
+    return decoded
 
 
 async def _read(kube: Kube, namespace: str, source: PayloadSource, field: str) -> tuple[bytes, str]:
