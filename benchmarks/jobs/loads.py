@@ -29,6 +29,9 @@ _PATIENCE = 900.0
 _WARM_UP = 20
 """Jobs before the first that counts: connections, caches, code that is read from the disk."""
 
+_CROWD = "crowd"
+"""The namespace that has so many jobs at once."""
+
 _SETTLE = 2.0
 """Seconds after the last Complete in which writes that follow it are still counted."""
 
@@ -46,11 +49,21 @@ class Scale:
     object_namespaces: int = 4
     objects: int = 20_000
     indexes: int = 100_000
+    crowd: int = 20_000
+    others: int = 60
 
 
 FULL = Scale()
 QUICK = Scale(
-    repetitions=1, small_burst=200, large_burst=500, steady_jobs=40, object_namespaces=2, objects=2_000, indexes=10_000
+    repetitions=1,
+    small_burst=200,
+    large_burst=500,
+    steady_jobs=40,
+    object_namespaces=2,
+    objects=2_000,
+    indexes=10_000,
+    crowd=2_000,
+    others=8,
 )
 
 
@@ -229,10 +242,34 @@ def indexes(stage: Stage, side: Side, scale: Scale) -> dict[str, float]:
     }
 
 
+# -- a crowd in another namespace --------------------------------------------------------------------------------------
+
+
+def fairness(stage: Stage, side: Side, scale: Scale) -> dict[str, float]:
+    """What a namespace's jobs, one a second, wait for while another namespace creates thousands as fast as it can."""
+    stage.ours.start()
+    stage.cluster.apply([manifests.namespace(_CROWD)])
+    stage.ours.add_environment(_CROWD)
+    stage.ours.add_worker("crowd-worker", _CROWD)
+    _run(stage, side, "warm", _WARM_UP)
+    alone = _run(stage, side, "alone", scale.others, per_second=scale.steady_per_second)
+    with stage.creator(side, "crowd", scale.crowd, namespace=_CROWD) as crowd:
+        beside = _run(stage, side, "beside", scale.others, per_second=1.0)
+        created = crowd.answer(_PATIENCE).moments
+    if max(created.values()) < max(beside.created.values()):
+        raise BenchmarkError("the crowd was there before the others had come: take a larger one")
+    usual, waits = (measures.waits(run.created, run.completed) for run in (alone, beside))
+    return {
+        "fairness_p50": percentile(waits, 50),
+        "fairness_delay": (max(waits) - percentile(usual, 50)) / 1000,
+    }
+
+
 LOADS: dict[str, Load] = {
     "burst_1000": Load((FLUID, NATIVE, NATIVE_TUNED, BARE), small_burst, repeated=True),
     "burst_5000": Load((FLUID, NATIVE, BARE), large_burst, repeated=True),
     "steady": Load((FLUID, NATIVE), steady),
     "objects": Load((FLUID,), objects),
     "indexes": Load((FLUID,), indexes),
+    "fairness": Load((FLUID,), fairness),
 }

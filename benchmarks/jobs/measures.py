@@ -44,6 +44,8 @@ UNITS = {
     "indexes_status_writes": "writes/s",
     "indexes_operator_peak": "MB",
     "indexes_objects": "objects",
+    "fairness_p50": "ms",
+    "fairness_delay": "s",
 }
 """Every measure with its unit. Of jobs/s and indexes/s more is better, of the others less."""
 

@@ -49,7 +49,7 @@ class Ours:
         self._cluster.kubectl("apply", f"--namespace={HOME}", f"--kustomize={_BASE}")
         self.add_environment(self._namespace)
         self.start_operator()
-        self._start("worker", "fluid_processors", self._worker_environment())
+        self.add_worker("worker", self._namespace)
         ready = ("wait", "--for=condition=Ready", "--timeout=60s", f"fluidenvironment/{manifests.ENVIRONMENT}")
         self._cluster.kubectl(f"--namespace={self._namespace}", *ready)
 
@@ -77,11 +77,15 @@ class Ours:
         self._cluster.kubectl("apply", f"--namespace={namespace}", f"--kustomize={_BASE / 'rbac' / 'environment'}")
         self._cluster.apply(manifests.environment(namespace, self.redis.url))
 
+    def add_worker(self, name: str, namespace: str) -> None:
+        """A worker of this namespace's environment; `name` is that of the component."""
+        self._start(name, "fluid_processors", self._worker_environment(namespace))
+
     def stop(self) -> None:
         """What it has written stays in the cluster."""
-        for name in ("worker", "operator"):
-            if name in self.processes:
-                self.processes[name].stop(within=10)
+        for name, process in reversed(self.processes.items()):
+            if name != "redis":
+                process.stop(within=10)
         self.redis.stop(wipe=True)
         self.processes = {}
 
@@ -108,12 +112,12 @@ class Ours:
             "FLUID_HTTP_PORT": "0",
         }
 
-    def _worker_environment(self) -> dict[str, str]:
+    def _worker_environment(self, namespace: str) -> dict[str, str]:
         return {
             **_unset(),
             "PYTHONPATH": os.pathsep.join([str(self._install_processor()), str(CHECKOUT)]),
             "FLUID_REDIS_URL": self.redis.url,
-            "FLUID_KEY_PREFIX": f"{self._namespace}.{manifests.ENVIRONMENT}",
+            "FLUID_KEY_PREFIX": f"{namespace}.{manifests.ENVIRONMENT}",
             "FLUID_HEALTH_HOST": "127.0.0.1",
             "FLUID_HEALTH_PORT": "0",
         }

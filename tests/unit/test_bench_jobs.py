@@ -110,7 +110,7 @@ def test_the_goals_of_the_file_are_readable_and_those_of_the_design():
 
 def test_every_goal_is_judged_by_a_full_run():
     measured = {name: side.name for name, load in LOADS.items() for side in load.sides}
-    assert set(measured) == {"burst_1000", "burst_5000", "steady", "objects", "indexes"}
+    assert set(measured) == {"burst_1000", "burst_5000", "steady", "objects", "indexes", "fairness"}
     for goal in goals.read(GOALS, UNITS):
         load = next(load for name, load in LOADS.items() if goal.name.startswith(name))
         assert {US, goal.peer or US} <= {side.name for side in load.sides}
