@@ -25,6 +25,12 @@ class Work(BaseModel):
     """A path: the attempt goes on once something is there."""
 
 
+class Family(BaseModel):
+    """The payloads of the children, of type `work`."""
+
+    children: list[dict[str, Any]]
+
+
 def _note(line: str) -> None:
     with Path(os.environ[LEDGER]).open("a") as ledger:
         ledger.write(line)
@@ -53,3 +59,10 @@ async def work(ctx: Context, payload: Work) -> dict[str, Any]:
 async def errand(ctx: Context, payload: Work) -> dict[str, Any]:
     """Another type that does the same, and says which one it is."""
     return await _do(ctx, payload) | {"errand": True}
+
+
+@processor("family", payload=Family, queue="work")
+async def family(ctx: Context, payload: Family) -> None:
+    """Enqueues its children, none of which is tried twice, and is done."""
+    for number, child in enumerate(payload.children):
+        await ctx.enqueue("work", child, key=str(number), backoff_limit=0)
