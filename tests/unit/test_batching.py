@@ -20,6 +20,28 @@ async def test_questions_that_come_together_are_asked_together():
     assert await batcher(7) == 14
 
 
+async def test_whoever_asks_alone_does_not_wait_and_many_in_a_row_gather():
+    calls = []
+
+    async def ask(questions):
+        calls.append(list(questions))
+        return questions
+
+    batcher = Batcher(ask, linger=0.2)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    assert await batcher("alone") == "alone"
+    assert loop.time() - began < 0.2, "nobody waited for company"
+    for n in range(40):  # more than are answered without waiting
+        asked = [asyncio.ensure_future(batcher((n, part))) for part in range(2)]
+        await asyncio.wait(asked, timeout=0.005)
+        if not all(each.done() for each in asked):
+            break
+    late = asyncio.ensure_future(batcher("late"))
+    assert await asyncio.gather(*asked, late) == [(n, 0), (n, 1), "late"]
+    assert calls[-1] == [(n, 0), (n, 1), "late"]
+
+
 async def test_a_failed_call_fails_every_asker_and_not_the_next():
     answers = iter([ValueError("away"), None])
 

@@ -1,7 +1,8 @@
 """Many single questions, one call: whoever asks within a few milliseconds shares a round trip.
 
 A call to Redis costs a process some hundred microseconds whatever it carries, so reconcilers that run side by side
-must not each pay for one.
+must not each pay for one. Where little is asked nobody waits for company: a job that comes alone would pay with its
+latency, and save nothing.
 """
 
 from __future__ import annotations
@@ -10,11 +11,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from fluid_operator.kube.throttle import TokenBucket
+
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
 
 LINGER = 0.002
-"""Seconds that the first question waits for company."""
+"""Seconds that the first question waits for company while much is asked."""
+
+
+def unhurried() -> TokenBucket:
+    """Tells whether little is asked: so many calls at once, and so many a second, are made without waiting."""
+    return TokenBucket(rate=100.0, burst=16.0)
 
 
 class Batcher(Generic[Question, Answer]):
@@ -25,6 +33,7 @@ class Batcher(Generic[Question, Answer]):
     ) -> None:
         self._ask = ask
         self._linger = linger
+        self._calm = unhurried()
         self._waiting: list[tuple[Question, asyncio.Future[Answer]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -34,7 +43,7 @@ class Batcher(Generic[Question, Answer]):
         answer: asyncio.Future[Answer] = loop.create_future()
         self._waiting.append((question, answer))
         if len(self._waiting) == 1:
-            loop.call_later(self._linger, self._send)
+            loop.call_later(0.0 if self._calm.take(loop.time()) else self._linger, self._send)
         return await answer
 
     def _send(self) -> None:
