@@ -246,8 +246,8 @@ def indexes(stage: Stage, side: Side, scale: Scale) -> dict[str, float]:
 
 
 def fairness(stage: Stage, side: Side, scale: Scale) -> dict[str, float]:
-    """What a namespace's jobs, one a second, wait for while another namespace creates thousands as fast as it can. Those
-    that come after the last of the thousands do not count."""
+    """What a namespace's jobs, one a second, wait for while another namespace creates thousands as fast as it can.
+    Those that come after the last of the thousands do not count."""
     stage.ours.start()
     stage.cluster.apply([manifests.namespace(_CROWD)])
     stage.ours.add_environment(_CROWD)
