@@ -222,13 +222,14 @@ class Reconciler:
                 return await self._send(key, view, link, job, old)
             except NothingToRun as nothing:
                 told = partial(status.nothing_to_do, field=nothing.field)
-            except Problem as problem:
-                if old is not None and old.hash == wanted.hash and not problem.terminal:
+            except Problem as met:
+                if old is not None and old.hash == wanted.hash and not met.terminal:
                     # It is the same work, which would begin anew: it goes on until its settings can be renewed.
                     old = await self._adjust(view, wanted, link, old)
-                    return await self._tell(key, view, wanted, link, old) or Again(problem.again or _FULL_SECONDS)
-                told = partial(status.refused, problem=problem)
-        if _reason(told) != Reason.CREATION_RATE_LIMITED:
+                    return await self._tell(key, view, wanted, link, old) or Again(met.again or _FULL_SECONDS)
+                told = partial(status.refused, problem=met)
+        problem = _problem(told)
+        if problem is None or problem.reason != Reason.CREATION_RATE_LIMITED:
             self._line.leave(key)  # whatever it waits for, it is not its turn
         return await self._instead(key, view, wanted, link, old, told)
 
@@ -254,13 +255,15 @@ class Reconciler:
             log.info("refused", extra=_facts(key, view, reason=body["conditions"][0]["reason"]))
             return await self._end(key, view, body)
         await self._write(key, view, body)
-        problem = told.keywords.get("problem") if isinstance(told, partial) else None
+        problem = _problem(told)
         if problem is None:
             return Again(0.0) if self._placing.leaves(key, view, link) else None
         return _soonest(problem.again, self._until_too_late(view, wanted))
 
     def _until_too_late(self, view: JobView, wanted: Target) -> float | None:
         """Seconds until a run that is not in a queue will not start any more; None when it may wait for ever."""
+        if not (view.spec or {}).get("startingDeadlineSeconds"):
+            return None  # as nearly all: no need to read the whole spec for that
         now = _now()
         if holds(view, wanted) or preparation.has_started(view, wanted):
             return None
@@ -390,9 +393,9 @@ def _too_late(view: JobView) -> Problem:
     return ending(Reason.STARTING_DEADLINE_EXCEEDED, f"spec.startingDeadlineSeconds: not started within {within} s")
 
 
-def _reason(told: Telling) -> Reason | None:
-    problem = told.keywords.get("problem") if isinstance(told, partial) else None
-    return problem.reason if problem else None
+def _problem(told: Telling) -> Problem | None:
+    """What keeps the run from its queue, if it is that which is to be told."""
+    return told.keywords.get("problem") if isinstance(told, partial) else None
 
 
 async def _take_over(link: EnvironmentLink, record: JobRecord, spec: FluidJobSpec) -> None:
