@@ -25,9 +25,9 @@ class Steps:
         self.advance = advance
         """One more part is done."""
 
-    def fact(self, line: str) -> None:
+    def fact(self, line: str | Text) -> None:
         """A line for standard output."""
-        self._facts.out(line, highlight=False)
+        self._facts.print(line, soft_wrap=True)
 
     def note(self, line: str, style: str = "") -> None:
         """A line for standard error."""

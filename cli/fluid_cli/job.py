@@ -14,6 +14,7 @@ from typing import Any, Literal
 from fluid_cli.times import parse_time
 from fluid_operator.api.fluidjob_status import Phase
 from fluid_operator.api.meta import REQUEST_ANNOTATION
+from fluid_operator.timetables.creation import SCHEDULE_LABEL
 
 ENDED = frozenset(phase.value for phase in Phase if phase.terminal)
 
@@ -93,6 +94,11 @@ class Job:
     @property
     def environment(self) -> str:
         return str(self.status.get("environment") or self.spec.get("environment") or "")
+
+    @property
+    def schedule(self) -> str:
+        """The FluidSchedule that it is of; empty for a job of its own."""
+        return str((self.raw["metadata"].get("labels") or {}).get(SCHEDULE_LABEL, ""))
 
     @property
     def worker(self) -> str:

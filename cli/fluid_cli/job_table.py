@@ -19,7 +19,7 @@ def header(*, wide: bool, namespaces: bool) -> Row:
     """The names of the columns."""
     names = ["NAMESPACE"] if namespaces else []
     names += ["NAME", "TYPE", "PHASE", "ATTEMPTS", "DURATION", "AGE"]
-    names += ["ENVIRONMENT", "QUEUE", "WORKER", "MESSAGE"] if wide else ["REASON"]
+    names += ["ENVIRONMENT", "QUEUE", "WORKER", "SCHEDULE", "MESSAGE"] if wide else ["REASON"]
     return [Text(name, style="bold") for name in names]
 
 
@@ -36,8 +36,8 @@ def row(job: Job, now: datetime, *, wide: bool, namespaces: bool) -> Row:
         Text(_NONE if job.created is None else age((now - job.created).total_seconds())),
     ]
     if wide:
-        message = job.condition("Ready").message
-        return [*cells, *(Text(word or _NONE) for word in (job.environment, job.queue, job.worker, _flat(message)))]
+        words = (job.environment, job.queue, job.worker, job.schedule, _flat(job.condition("Ready").message))
+        return [*cells, *(Text(word or _NONE) for word in words)]
     return [*cells, Text(reason_of(job))]
 
 

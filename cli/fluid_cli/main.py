@@ -12,12 +12,13 @@ from typing import Final
 
 import typer
 
-from fluid_cli.commands import about, get, logs, queues, run, steer, why
+from fluid_cli.commands import about, backfill, get, logs, queues, run, steer, trigger, why
 from fluid_cli.console import say
 from fluid_cli.errors import CliError, Interrupted
 from fluid_cli.steering import Verb
 from fluid_cli.translation import kube_sentence, queue_sentence
 from fluid_operator.kube.errors import KubeError
+from fluid_operator.timetables.errors import TimetableError
 from fluid_queue import QueueError
 
 _PLUGIN: Final = "kubectl-fluid"
@@ -28,6 +29,7 @@ Examples:
   fluid get --phase failed                               what went wrong
   fluid why email-x7f2k                                  why a job is where it is
   fluid retry --type email                               try again what failed
+  fluid trigger daily-summary --wait                     run the job of a schedule now
 \b
 More about a command: fluid COMMAND --help
 """
@@ -35,7 +37,7 @@ More about a command: fluid COMMAND --help
 
 def _application() -> typer.Typer:
     app = typer.Typer(
-        help="Run, look at and steer FluidJobs.",
+        help="Run, look at and steer FluidJobs and FluidSchedules.",
         epilog=_EPILOG,
         no_args_is_help=True,
         # Plain help fits into 80 columns and can be searched; the panels of the other form do neither well.
@@ -52,6 +54,8 @@ def _application() -> typer.Typer:
         app.command(verb.value, help=steer.HELP[verb], epilog=steer.epilog(verb))(steer.command(verb))
     app.command("pause", epilog=queues.PAUSE_EPILOG)(queues.pause)
     app.command("resume-queue", epilog=queues.RESUME_EPILOG)(queues.resume)
+    app.command("trigger", epilog=trigger.EPILOG)(trigger.trigger)
+    app.command("backfill", epilog=backfill.EPILOG)(backfill.backfill)
     app.command("version")(about.version)
     app.command("completion", epilog=about.COMPLETION_EPILOG)(about.completion)
     return app
@@ -72,6 +76,8 @@ def main() -> int:
         return _failed(kube_sentence(error))
     except QueueError as error:
         return _failed(queue_sentence(error))
+    except TimetableError as error:
+        return _failed(f"the FluidSchedule cannot be used: {error}")
     return 0
 
 

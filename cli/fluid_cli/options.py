@@ -43,6 +43,10 @@ RedisUrl = Annotated[
         help="Redis of the environment, instead of the URL in its Secret. Better in the variable than here.",
     ),
 ]
+ScheduleName = Annotated[str, typer.Argument(metavar="NAME", help="The FluidSchedule.")]
+Counted = Annotated[
+    bool, typer.Option("--counted", help="Let concurrencyPolicy count it like a job that the clock has created.")
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until it is carried out.")]
 Timeout = Annotated[
     float | None, typer.Option(metavar="SECONDS", min=0.001, help="How long --wait waits at most; unset: for ever.")

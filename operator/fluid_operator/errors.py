@@ -4,7 +4,7 @@
     └── OperatorError
         ├── SettingsError      environment variables that cannot be used; all problems at once
         ├── CannotListen       the address of probes and metrics, or of the webhook, is taken or does not exist
-        ├── KopfEnded          the thread that follows environments and schedules came to an end
+        ├── KopfEnded          the thread that follows environments came to an end
         └── TermError          a term of leadership came to an end that it must not have
             ├── TermEnded      by itself, although nobody asked it to
             └── TermStuck      not at all, although it was asked to
@@ -53,10 +53,10 @@ class CannotListen(OperatorError):
 
 
 class KopfEnded(OperatorError):
-    """Environments and schedules are not followed any more. Its cause is chained, where there was one."""
+    """Environments are not followed any more. Its cause is chained, where there was one."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"the thread that follows FluidEnvironments and FluidSchedules ended: {reason}")
+        super().__init__(f"the thread that follows FluidEnvironments ended: {reason}")
         self.reason = reason
 
 

@@ -1,10 +1,10 @@
-"""Kopf in a thread and a loop of its own: it watches FluidEnvironments and FluidSchedules and wakes their controllers.
+"""Kopf in a thread and a loop of its own: it watches FluidEnvironments and wakes their controller.
 
 A thread, because Kopf takes every task of its loop for its own and cancels it when it ends. It never writes: peering
 (`standalone`), posting of events, and whatever puts finalizers or annotations onto objects are off; the Lease decides
 who leads. It does not scan for namespaces and CRDs either, so that Roles are enough. What it cannot be trusted with
-(after a lost connection it resumes its watch, and misses deletions) is made up for by the controllers, which look
-again by themselves.
+(after a lost connection it resumes its watch, and misses deletions) is made up for by the controller, which looks
+again by itself.
 
 Its end is never silent: `follow` raises, and the process ends.
 """
@@ -37,9 +37,8 @@ async def follow(
     namespaces: Sequence[str],
     *,
     environments: Callable[[ObjectKey], None],
-    schedules: Callable[[ObjectKey], None],
 ) -> None:
-    """Call these two, in our loop, with the key of each object that exists or changes, until cancelled.
+    """Call this, in our loop, with the key of each FluidEnvironment that exists or changes, until cancelled.
 
     No namespace means all. Raises KopfEnded when Kopf gives up.
     """
@@ -47,7 +46,6 @@ async def follow(
     memo = Memo(
         login=lambda: asyncio.wrap_future(asyncio.run_coroutine_threadsafe(connection_info(connection), loop)),
         wake_environment=lambda key: _call(loop, environments, key),
-        wake_schedule=lambda key: _call(loop, schedules, key),
     )
     stop: Future[None] = Future()
     ended: Future[None] = Future()

@@ -1,4 +1,4 @@
-"""The only module with Kopf's decorators: an event of an object wakes the controller of its kind, nothing more.
+"""The only module with Kopf's decorators: an event of a FluidEnvironment wakes its controller, nothing more.
 
 Only `on.event`: create, update and delete handlers would make Kopf write annotations and finalizers onto the objects,
 and no object of ours may depend on a running operator to be deleted. No branch, no status, no request here.
@@ -11,7 +11,6 @@ from typing import Any, Final
 import kopf
 
 from fluid_operator.api.fluidenvironment import FLUID_ENVIRONMENT
-from fluid_operator.api.fluidschedule import FLUID_SCHEDULE
 from fluid_operator.api.meta import GROUP, VERSION
 from fluid_operator.kube.keys import ObjectKey
 
@@ -24,7 +23,6 @@ class Memo:
 
     login: Callable[[], Awaitable[kopf.ConnectionInfo]]
     wake_environment: Callable[[ObjectKey], None]
-    wake_schedule: Callable[[ObjectKey], None]
 
 
 @kopf.on.login(registry=REGISTRY)
@@ -37,9 +35,3 @@ async def login(*, memo: Memo, **_: Any) -> kopf.ConnectionInfo:
 async def environment_changed(*, memo: Memo, namespace: str | None, name: str, **_: Any) -> None:
     """Have the FluidEnvironment reconciled."""
     memo.wake_environment(ObjectKey(namespace or "", name))
-
-
-@kopf.on.event(GROUP, VERSION, FLUID_SCHEDULE.plural, registry=REGISTRY)
-async def schedule_changed(*, memo: Memo, namespace: str | None, name: str, **_: Any) -> None:
-    """Have the FluidSchedule reconciled."""
-    memo.wake_schedule(ObjectKey(namespace or "", name))

@@ -31,6 +31,7 @@ NO_ANSWER: Final = "none"
 
 _REQUEST_SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 15)
 _REVIEW_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2)
+_FIRE_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 15, 60, 300, 3600)
 _RECONCILE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30)
 
 
@@ -45,6 +46,7 @@ class Metrics:
         self._count_reconciles()
         self._count_jobs()
         self._count_retention()
+        self._count_schedules()
         self._count_reviews()
         self._leader = Gauge("fluid_operator_leader", "1 while this replica leads.", registry=self.registry)
         self._redis_up = Gauge(
@@ -203,6 +205,27 @@ class Metrics:
             registry=self.registry,
         )
         self._events_lost = {why: lost.labels(why) for why in get_args(Loss)}
+
+    def _count_schedules(self) -> None:
+        self._fire_delays = Histogram(
+            "fluid_operator_schedule_delay_seconds",
+            "How long after its time, jitter included, the job of a schedule was created.",
+            buckets=_FIRE_SECONDS,
+            registry=self.registry,
+        )
+        self._missed = Counter(
+            "fluid_operator_schedule_missed_times",
+            "Times of schedules that passed without a job: nobody was there, or an active job was in the way.",
+            registry=self.registry,
+        )
+
+    def schedule_fired(self, late: float) -> None:
+        """The job for a time of a schedule was created, so many seconds after it."""
+        self._fire_delays.observe(late)
+
+    def schedule_missed(self, times: int) -> None:
+        """So many times of a schedule passed without a job."""
+        self._missed.inc(times)
 
     def status_written(self, phase: str) -> None:
         """The status of a FluidJob was written with this phase."""

@@ -7,6 +7,7 @@ a term ends all of it.
 
 import asyncio
 from collections import Counter
+from datetime import timedelta
 
 from fluid_operator.environments.controller import EnvironmentsController
 from fluid_operator.environments.registry import EnvironmentRegistry
@@ -18,11 +19,11 @@ from fluid_operator.jobs.reconciler import ReconcilerSettings
 from fluid_operator.jobs.retention import Obstacle
 from fluid_operator.kube.client import Kube
 from fluid_operator.kube.events import EventRecorder
-from fluid_operator.kube.keys import ObjectKey
 from fluid_operator.kube.lease import Elector
 from fluid_operator.kube.workqueue import Reconciled
 from fluid_operator.metrics import Metrics
 from fluid_operator.schedules.controller import SchedulesController
+from fluid_operator.schedules.reconciler import SchedulesObserver
 from fluid_operator.settings import OperatorSettings
 
 
@@ -58,6 +59,21 @@ class JobsMetrics(JobsObserver):
         self._metrics.ledger_written(entries)
 
 
+class SchedulesMetrics(SchedulesObserver):
+    """Counts what the schedules controller does."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def fired(self, late: timedelta) -> None:
+        """A job was created."""
+        self._metrics.schedule_fired(late.total_seconds())
+
+    def missed(self, times: int) -> None:
+        """Times passed without a job."""
+        self._metrics.schedule_missed(times)
+
+
 async def serve_term(kube: Kube, elector: Elector, settings: OperatorSettings, metrics: Metrics) -> None:
     """Do what a leader does until cancelled. Raises only for a defect, in an ExceptionGroup."""
     shard = settings.shard
@@ -68,11 +84,19 @@ async def serve_term(kube: Kube, elector: Elector, settings: OperatorSettings, m
     environments = EnvironmentsController(
         kube, registry, elector, metrics, namespaces=namespaces, answers=shard.first, record=events.record
     )
-    schedules = SchedulesController(kube, elector, metrics, namespaces=namespaces)
+    schedules = SchedulesController(
+        kube,
+        elector,
+        namespaces=namespaces,
+        observer=SchedulesMetrics(metrics),
+        reconciled=metrics.reconciled("schedules"),
+        record=events.record,
+    )
     try:
         with (
             metrics.leading(),
             metrics.readings.queue("jobs", jobs.queue),
+            metrics.readings.queue("schedules", schedules.queue),
             metrics.readings.jobs(
                 phases=lambda: Counter(view.phase for _, view in jobs.informer.items()),
                 lists=lambda: jobs.informer.lists,
@@ -82,18 +106,12 @@ async def serve_term(kube: Kube, elector: Elector, settings: OperatorSettings, m
                 tasks.create_task(jobs.run(), name="jobs")
                 tasks.create_task(events.run(), name="events")
                 tasks.create_task(environments.run(), name="environments")
-                wake_schedule = _ignore
                 if shard.first:
                     tasks.create_task(schedules.run(), name="schedules")
-                    wake_schedule = schedules.wake
-                kopf = follow(kube.connection, namespaces, environments=environments.wake, schedules=wake_schedule)
+                kopf = follow(kube.connection, namespaces, environments=environments.wake)
                 tasks.create_task(kopf, name="kopf")
     finally:
         await registry.aclose()
-
-
-def _ignore(key: ObjectKey) -> None:
-    """Another shard's matter."""
 
 
 def _jobs(

@@ -158,6 +158,8 @@ def test_jobs_are_selected_by_phase_type_queue_and_environment(cluster: Cluster,
     assert select("status.phase=Failed") == ["broken"]
     assert select("spec.type=email") == ["broken"]
     assert select("status.queue=mail,status.environment=default") == ["broken"]
+    # What has not ended, new objects without a written status included: how schedules find their active jobs.
+    assert select("status.phase!=Succeeded,status.phase!=Failed,status.phase!=Cancelled") == ["waiting"]
 
 
 def test_explain_tells_units_and_who_decides(cluster: Cluster) -> None:

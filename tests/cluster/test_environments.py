@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cluster.builders import fluid_environment, fluid_schedule
+from cluster.builders import fluid_environment
 from support.operators import running_operator
 from support.waiting import until
 
@@ -189,18 +189,3 @@ def test_a_deleted_environment_leaves_the_metrics(environments, operator, redis_
     series = f'fluid_operator_redis_up{{environment="default",namespace="{environments.namespace}"}}'
     environments.kubectl("delete", "fluidenvironment", "default")
     until(lambda: operator.metric(series) is None, 30, "the environment is forgotten")
-
-
-def test_a_schedule_says_that_it_creates_no_jobs_yet(environments, operator):
-    environments.apply(fluid_schedule("daily"))
-
-    def status():
-        return json.loads(environments.kubectl("get", "fluidschedule", "daily", "--output=json"))["status"]
-
-    until(lambda: status().get("observedGeneration") == 1, 30, "the schedule is answered")
-    conditions = {each["type"]: (each["status"], each["reason"]) for each in status()["conditions"]}
-    assert conditions == {
-        "Ready": ("False", "NotYetSupported"),
-        "Stalled": ("True", "NotYetSupported"),
-        "NotYetSupported": ("True", "NotYetSupported"),
-    }

@@ -99,11 +99,11 @@ def test_a_terminated_operator_ends_with_0_and_gives_the_lease_back(cluster, nam
 def test_the_end_of_kopf_ends_the_process_with_1_and_the_log_says_why(own_cluster):
     with leading_child(own_cluster, "default") as (child, log):
         until(lambda: "Leading." in log.read_text(), 10, "the term begins")
-        own_cluster.kubectl("delete", "crd", "fluidschedules.jobs.fluidcalendar.com")
+        own_cluster.kubectl("delete", "crd", "fluidenvironments.jobs.fluidcalendar.com")
         assert child.wait(30) == 1
         last = json.loads(log.read_text().splitlines()[-1])
     assert last["level"] == "critical"
-    assert "KopfEnded: the thread that follows FluidEnvironments and FluidSchedules ended" in last["traceback"]
+    assert "KopfEnded: the thread that follows FluidEnvironments ended" in last["traceback"]
     assert holder(own_cluster, "default") == ""
 
 
@@ -190,7 +190,7 @@ async def test_kopf_tells_of_objects_in_our_loop_and_ends_when_told(cluster, nam
         woken.append(key)
 
     async with connect(cluster.kubeconfig) as kube:
-        task = asyncio.create_task(follow(kube.connection, [namespace], environments=wake, schedules=wake))
+        task = asyncio.create_task(follow(kube.connection, [namespace], environments=wake))
         await auntil(lambda: ObjectKey(namespace, "a") in woken, what="the existing object is told of")
         cluster.kubectl(f"--namespace={namespace}", "apply", "--filename=-", input=fluid_environment("b").json())
         await auntil(lambda: ObjectKey(namespace, "b") in woken, what="the new object is told of")

@@ -1,12 +1,16 @@
 """What the operator is allowed: it works with exactly the roles of manifests/base, and these allow no more."""
 
 import json
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
 
 from cluster.builders import fluid_environment, fluid_job, fluid_schedule
+from fluid_operator.timetables.creation import SCHEDULE_LABEL, job_for
 from support.operators import running_operator
 from support.waiting import until
 
@@ -74,6 +78,35 @@ def a_tracked_job_is_kept_in_the_ledger_and_deleted(cluster, namespace="team-a")
     assert set(json.loads(ledger)["data"]) == {"first", "second"}
 
 
+def a_schedule_owes_a_job(cluster, namespace="team-a"):
+    """While an earlier one of it is there, and nobody serves it. Returns the name of the earlier one."""
+    waits = fluid_job("template").spec(startAfter="2999-01-01T00:00:00Z")
+    made = fluid_schedule("minutely").job(waits).spec(schedule="* * * * *", concurrencyPolicy="Replace")
+    cluster.kubectl(f"--namespace={namespace}", "create", "--filename=-", input=made.json())
+    raw = json.loads(cluster.kubectl(f"--namespace={namespace}", "get", "fluidschedule", "minutely", "--output=json"))
+    now = datetime.now(UTC)
+    earlier = job_for(raw, now - timedelta(minutes=10), ZoneInfo("UTC"))
+    cluster.kubectl(f"--namespace={namespace}", "create", "--filename=-", input=json.dumps(earlier))
+    # As if it had been served until five minutes ago.
+    status = {"notBefore": (now - timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M:%SZ"), "timetable": "* * * * * UTC"}
+    patch = f"--patch={json.dumps({'status': status})}"
+    what = ("patch", "fluidschedule", "minutely", "--subresource=status", "--type=merge", patch)
+    cluster.kubectl(f"--namespace={namespace}", *what)
+    return earlier["metadata"]["name"]
+
+
+def the_schedule_replaces_its_job(cluster, earlier, namespace="team-a"):
+    """What was there is asked to end, and a new one is created."""
+
+    def replaced():
+        what = ("get", "fluidjobs", f"--selector={SCHEDULE_LABEL}=minutely", "--output=json")
+        items = json.loads(cluster.kubectl(f"--namespace={namespace}", *what))["items"]
+        phases = {item["metadata"]["name"]: item["status"]["phase"] for item in items}
+        return len(phases) > 1 and phases[earlier] == "Cancelled"
+
+    until(replaced, 90, "the schedule has replaced its job")
+
+
 def refusals(operator):
     return [line for line in operator.log if "forbidden" in json.dumps(line).lower()]
 
@@ -81,9 +114,11 @@ def refusals(operator):
 def test_an_operator_of_all_namespaces_works_with_its_roles_and_is_refused_nothing(own_cluster, grants, redis_server):
     grants.apply(".", HOME)
     grants.apply("rbac/environment", "team-a")
+    earlier = a_schedule_owes_a_job(own_cluster)
     with running_operator(grants.kubeconfig, HOME, FLUID_NAMESPACES="") as operator:
         environment_becomes_ready(own_cluster, redis_server.url)
         a_tracked_job_is_kept_in_the_ledger_and_deleted(own_cluster)
+        the_schedule_replaces_its_job(own_cluster, earlier)
         assert refusals(operator) == []
 
 
@@ -91,9 +126,11 @@ def test_an_operator_of_one_namespace_works_without_any_cluster_role(own_cluster
     grants.apply("rbac/lease", HOME)
     grants.apply("rbac/namespaced", "team-a")
     grants.apply("rbac/environment", "team-a")
+    earlier = a_schedule_owes_a_job(own_cluster)
     with running_operator(grants.kubeconfig, HOME, FLUID_NAMESPACES="team-a") as operator:
         environment_becomes_ready(own_cluster, redis_server.url)
         a_tracked_job_is_kept_in_the_ledger_and_deleted(own_cluster)
+        the_schedule_replaces_its_job(own_cluster, earlier)
         assert refusals(operator) == []
     assert not grants.may("list", "fluidjobs.jobs.fluidcalendar.com", "team-b")
 
@@ -119,11 +156,18 @@ def test_an_environment_whose_namespace_was_not_bound_says_which_role_is_missing
         ("watch", "secrets"),
         ("create", "secrets"),
         ("update", "fluidjobs.jobs.fluidcalendar.com"),
-        ("patch", "fluidjobs.jobs.fluidcalendar.com"),
-        ("create", "fluidjobs.jobs.fluidcalendar.com"),
-        ("patch", "fluidenvironments.jobs.fluidcalendar.com"),
         ("deletecollection", "fluidjobs.jobs.fluidcalendar.com"),
+        ("update", "fluidjobs.jobs.fluidcalendar.com/status"),
+        ("update", "fluidjobs.jobs.fluidcalendar.com/finalizers"),
+        ("create", "fluidschedules.jobs.fluidcalendar.com"),
+        ("update", "fluidschedules.jobs.fluidcalendar.com"),
+        ("patch", "fluidschedules.jobs.fluidcalendar.com"),
         ("delete", "fluidschedules.jobs.fluidcalendar.com"),
+        ("deletecollection", "fluidschedules.jobs.fluidcalendar.com"),
+        ("update", "fluidschedules.jobs.fluidcalendar.com/status"),
+        ("update", "fluidschedules.jobs.fluidcalendar.com/finalizers"),
+        ("create", "fluidenvironments.jobs.fluidcalendar.com"),
+        ("patch", "fluidenvironments.jobs.fluidcalendar.com"),
         ("delete", "fluidenvironments.jobs.fluidcalendar.com"),
         ("list", "configmaps"),
         ("watch", "configmaps"),
@@ -133,6 +177,8 @@ def test_an_environment_whose_namespace_was_not_bound_says_which_role_is_missing
         ("list", "pods"),
         ("create", "pods"),
         ("delete", "pods"),
+        ("create", "jobs.batch"),
+        ("create", "cronjobs.batch"),
         ("create", "serviceaccounts/token"),
         ("list", "namespaces"),
         ("list", "leases.coordination.k8s.io"),
@@ -169,11 +215,29 @@ def shared_grants(cluster):
     return grants
 
 
-def test_both_ways_to_serve_grant_the_same_rules():
-    def rules(path):
-        return next(yaml.safe_load_all((BASE / "rbac" / path).read_text()))["rules"]
+def rules(path):
+    return next(yaml.safe_load_all((BASE / "rbac" / path).read_text()))["rules"]
 
+
+def test_both_ways_to_serve_grant_the_same_rules():
     assert rules("cluster-wide/cluster-role.yaml") == rules("namespaced/role.yaml")
+
+
+def test_the_rules_are_these_and_no_more():
+    granted = defaultdict(set)
+    for rule in rules("namespaced/role.yaml"):
+        for resource in rule["resources"]:
+            granted[resource] |= set(rule["verbs"])
+    read = {"get", "list", "watch"}
+    assert granted == {
+        "fluidjobs": read | {"create", "patch", "delete"},
+        "fluidjobs/status": {"patch"},
+        "fluidschedules": read,
+        "fluidschedules/status": {"patch"},
+        "fluidenvironments": read,
+        "fluidenvironments/status": {"patch"},
+        "events": {"create", "patch"},
+    }
 
 
 def test_the_roles_allow_to_write_events_and_nothing_else_with_them(shared_grants):

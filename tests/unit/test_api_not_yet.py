@@ -35,11 +35,6 @@ def test_each_field_is_reported_by_its_path() -> None:
     assert reported("FluidEnvironment", environment) == ["spec.redis.managed", "spec.workers", "spec.deletionPolicy"]
 
 
-def test_every_schedule_is_reported() -> None:
-    assert reported("FluidSchedule", {"schedule": "@daily"}) == ["spec.schedule"]
-    assert reported("FluidSchedule", {"schedules": ["@daily"]}) == ["spec.schedules"]
-
-
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.kind in UNSUPPORTED], ids=lambda kind: kind.kind)
 def test_the_table_names_only_fields_that_exist(kind: Kind) -> None:
     assert set(UNSUPPORTED[kind.kind]) <= set(paths("", structural(kind.spec)))

@@ -44,6 +44,25 @@ def finished(number: int, *, succeeded: bool = True) -> dict[str, Any]:
     return {"metadata": meta, "spec": {"type": "sync", "payload": {"text": "y" * 500}}, "status": status}
 
 
+def fired(number: int) -> dict[str, Any]:
+    raw = finished(number)
+    raw["metadata"] |= {
+        "name": f"sync-feeds-{number:x}",
+        "labels": {"jobs.fluidcalendar.com/schedule": "sync-feeds"},
+        "annotations": {"jobs.fluidcalendar.com/scheduled-time": "2026-11-24T06:00:00Z"},
+        "ownerReferences": [
+            {
+                "apiVersion": "jobs.fluidcalendar.com/v1alpha1",
+                "kind": "FluidSchedule",
+                "name": "sync-feeds",
+                "uid": "5e0d0000-0000-4000-8000-000000000000",
+                "controller": True,
+            }
+        ],
+    }
+    return raw
+
+
 def pending(number: int, text: str) -> dict[str, Any]:
     raw = finished(number)
     return {**raw, "spec": {"type": "sync", "payload": {"text": text}}, "status": {"phase": "Pending"}}
@@ -73,8 +92,9 @@ def filled(objects: Iterable[dict[str, Any]]) -> Cache[JobView]:
     return cache
 
 
-def test_a_finished_job_takes_about_a_kilobyte():
-    taken, cache = cost(lambda: filled(map(finished, range(COUNT))))
+@pytest.mark.parametrize("kind", [finished, fired], ids=["by itself", "of a schedule"])
+def test_a_finished_job_takes_about_a_kilobyte(kind: Callable[[int], dict[str, Any]]):
+    taken, cache = cost(lambda: filled(map(kind, range(COUNT))))
     assert len(cache) == COUNT
     assert taken / COUNT < FINISHED_BYTES
 

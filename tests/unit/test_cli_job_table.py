@@ -42,7 +42,7 @@ def test_the_table_shows_what_matters_in_80_columns():
 
 def test_the_wide_table_cuts_only_the_message_in_120_columns():
     found = text(wide=True, width=120).splitlines()
-    assert found[2].endswith("worker-7f9c   failed after 3 attempts:…")
+    assert found[2].endswith("worker-7f9c   -          failed after …")
     assert max(map(len, found)) == 120
 
 
@@ -50,6 +50,15 @@ def test_without_a_terminal_nothing_is_cut_and_a_message_stays_one_line():
     found = text(wide=True).splitlines()
     assert len(found) == 3
     assert found[2].endswith("the server says no to this password")
+
+
+def test_a_job_of_a_schedule_names_it():
+    job = cli_job("nightly-htea0", "Succeeded")
+    job.raw["metadata"]["labels"] = {"jobs.fluidcalendar.com/schedule": "nightly"}
+    cells = dict(
+        zip(map(str, header(wide=True, namespaces=False)), row(job, NOON, wide=True, namespaces=False), strict=True)
+    )
+    assert str(cells["SCHEDULE"]) == "nightly"
 
 
 def test_the_namespace_comes_first_where_there_are_several():

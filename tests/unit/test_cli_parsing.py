@@ -13,6 +13,8 @@ COMMANDS = (
     *(verb.value for verb in Verb),
     "pause",
     "resume-queue",
+    "trigger",
+    "backfill",
     "version",
     "completion",
 )
@@ -39,6 +41,21 @@ def test_without_a_kubeconfig_the_way_out_is_one_line(fluid):
     said = fluid("get")
     assert (said.code, said.out, said.err.count("\n")) == (1, "", 1)
     assert "set KUBECONFIG" in said.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("trigger",),
+        ("trigger", "nightly", "--wait", "--dry-run"),
+        ("backfill", "nightly"),
+        ("backfill", "--from=now"),
+        ("backfill", "nightly", "--from=now", "--limit=0"),
+        ("backfill", "nightly", "--from=now", "--limit=10001"),
+    ],
+)
+def test_what_is_asked_of_a_schedule_must_be_complete_and_possible(fluid, arguments):
+    assert fluid(*arguments).code == 2
 
 
 def test_the_version_of_the_command_needs_no_cluster(fluid):

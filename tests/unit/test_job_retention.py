@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fluid_operator.api.fluidenvironment import Retention
-from fluid_operator.jobs.keeping import Limits, Rules, plan, removable
+from fluid_operator.jobs.keeping import YOUNGEST, Limits, Rules, plan, removable
 from support.jobs import view
 
 NOW = 1_800_000_000.0
@@ -70,6 +70,36 @@ def test_an_object_of_no_environment_goes_by_the_one_that_it_would_have_got():
     assert Rules({"a": Limits(succeeded=100)}, fallback="a").seconds(ended(environment="deleted")) == 3600
 
 
+def test_what_a_schedule_fired_goes_by_its_own_time_to_live_and_no_environments():
+    rules = Rules({"default": Limits(succeeded=100, failed=200)}, fallback="default")
+    assert rules.seconds(ended(schedule="daily", ttl=7)) == 7
+    assert rules.seconds(ended(schedule="daily")) is None
+    assert rules.seconds(ended("Failed", schedule="daily")) is None
+    assert rules.seconds(ended(schedule="daily", by_hand=True)) == 100
+
+
+def test_what_a_schedule_fired_counts_when_there_are_too_many():
+    finished = {"fired": ended(ago=1e9, schedule="daily"), "other": ended(ago=10)}
+    assert gone(finished) == []
+    assert gone(finished, Rules({"default": Limits(at_most=1)})) == [("fired", "cap")]
+
+
+def test_the_name_of_a_schedules_job_stays_taken_for_a_minute_whatever_else_says_it_may_go():
+    """Or the request of a former leader, late but still under way, would find it free, and the time would run twice."""
+    young = ended(ttl=0, schedule="daily", scheduled=NOW - 60, created=NOW - 59)
+    assert plan({"a": young}, NO_ENVIRONMENT, NOW) == ([], NOW + 1)
+    assert plan({"a": young}, Rules({"default": Limits(at_most=0)}), NOW) == ([], NOW + 1)
+    assert gone({"a": young}, now=NOW + 1) == [("a", "ttl")]
+    by_hand = ended(ttl=0, schedule="daily", by_hand=True, created=NOW - 5)
+    assert gone({"a": by_hand}) == [("a", "ttl")]
+
+
+def test_one_that_has_to_stay_for_its_minute_counts_all_the_same():
+    young = ended(ago=30, schedule="daily", scheduled=NOW - 60, created=NOW - 40)
+    finished = {"young": young, "old": ended(ago=20), "older": ended(ago=25)}
+    assert gone(finished, Rules({"default": Limits(at_most=2)})) == [("older", "cap")]
+
+
 def test_an_environment_sets_what_it_names_and_nothing_else():
     assert Limits.of(None) == Limits(3600, 604_800, 1000)
     assert Limits.of(Retention(succeeded_seconds=0)) == Limits(0, 604_800, 1000)
@@ -129,7 +159,9 @@ finished_objects = st.dictionaries(
         ago=times,
         ttl=st.none() | times,
         environment=st.sampled_from(["", "a", "b", "gone"]),
-        created=st.just(NOW - 1000),
+        created=st.sampled_from([NOW - 1000, NOW - 50, NOW - 20]),
+        schedule=st.sampled_from(["", "", "daily"]),
+        scheduled=st.sampled_from([0.0, NOW - 2000]),
     ),
     max_size=40,
 )
@@ -146,10 +178,11 @@ rules = st.builds(
 def test_a_plan_deletes_what_is_over_and_the_earliest_of_too_many_and_nothing_else(finished, rules):
     found = plan(finished, rules, NOW)
     chosen = {each.name for each in found.deletions}
+    young = {name for name, seen in finished.items() if seen.scheduled and seen.created + YOUNGEST > NOW}
     over = {
         name
         for name, seen in finished.items()
-        if (seconds := rules.seconds(seen)) is not None and seen.finished + seconds <= NOW
+        if (seconds := rules.seconds(seen)) is not None and seen.finished + seconds <= NOW and name not in young
     }
     left = finished.keys() - chosen
     assert {each.name for each in found.deletions if each.why == "ttl"} == over
@@ -159,8 +192,8 @@ def test_a_plan_deletes_what_is_over_and_the_earliest_of_too_many_and_nothing_el
     if rules.at_most is None:
         assert not surplus
     else:
-        assert len(left) == min(len(finished) - len(over), rules.at_most)
-        assert all(finished[one].finished <= finished[other].finished for one in surplus for other in left)
+        assert len(left) == max(len(young), min(len(finished) - len(over), rules.at_most))
+        assert all(finished[one].finished <= finished[other].finished for one in surplus for other in left - young)
     ends = [each.view.finished for each in found.deletions]
     assert ends == sorted(ends)
 

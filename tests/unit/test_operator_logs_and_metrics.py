@@ -163,7 +163,7 @@ def test_answers_of_the_webhook_are_counted_by_what_became_of_them():
 def test_deletions_are_counted_by_reason_and_those_that_wait_by_obstacle():
     metrics = Metrics()
     deletions, waiting = "fluid_operator_retention_deletions_total", "fluid_operator_retention_postponed_total"
-    for obstacle in ("archive", "ledger", "ledger-full", "changed", "refused", "unanswered"):
+    for obstacle in ("archive", "ledger", "ledger-full", "changed", "schedule", "refused", "unanswered"):
         assert value(metrics, waiting, obstacle=obstacle) == 0
     assert value(metrics, deletions, reason="ttl") == value(metrics, deletions, reason="cap") == 0
     metrics.retention_deleted("cap")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,13 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from fluid_cli.console import say, stdout
+from fluid_cli.created import see_it_end, show_created
 from fluid_cli.creation import generated_name, manifest, payload_from, spec_of
-from fluid_cli.errors import BadUsage, CliError, StillWaiting
-from fluid_cli.job import Job
-from fluid_cli.live import follow, show_end
+from fluid_cli.errors import BadUsage, CliError
 from fluid_cli.options import Context, EnvironmentName, Form, Kubeconfig, Namespace, Timeout, run
-from fluid_cli.output import Output, document, name_of, objects
+from fluid_cli.output import Output
 from fluid_cli.session import WRITE_QUERY, Access, Session, open_session
 from fluid_operator.kube.errors import AlreadyExists
 from fluid_operator.kube.keys import FLUID_JOBS
@@ -90,20 +87,8 @@ async def _create(
     async with open_session(access) as session:
         sent, created = await _send(session, spec, name, dry_run=dry_run)
         # What a dry run answers carries a uid of nobody; what was sent can be put into a file and applied.
-        _show_created(sent if dry_run else created, form, dry_run=dry_run)
-        if not wait:
-            return 0
-        job = Job(created)
-        try:
-            async with asyncio.timeout(timeout):
-                ended = await follow(session, job)
-        except TimeoutError as error:
-            raise StillWaiting(f"the end of fluidjob/{job.name}", timeout or 0) from error
-        except asyncio.CancelledError:
-            say(f"{job.name} goes on without anybody waiting for it: fluid why {job.name}")
-            raise
-        show_end(ended, with_result=form is None)
-        return 0 if ended.phase == "Succeeded" else 1
+        show_created(sent if dry_run else created, form, dry_run=dry_run)
+        return await see_it_end(session, created, timeout, form) if wait else 0
 
 
 async def _send(
@@ -128,12 +113,3 @@ async def _send(
 async def _post(session: Session, body: dict[str, Any], query: Mapping[str, str]) -> dict[str, Any]:
     path = FLUID_JOBS.path(session.namespace)
     return await session.kube.request("create", path, resource=FLUID_JOBS.plural, query=query, body=body)
-
-
-def _show_created(created: dict[str, Any], form: Output | None, *, dry_run: bool) -> None:
-    if form is Output.NAME:
-        stdout().out(objects([created], form, single=True), end="", highlight=False)
-    elif form is not None and form.for_programs:
-        stdout().out(document(created, form), end="", highlight=False)
-    else:
-        stdout().out(f"{name_of(created)} created{' (server dry run)' if dry_run else ''}", highlight=False)

@@ -86,7 +86,14 @@ class Reason(StrEnum):
     REDIS_CHANGE_BLOCKED = "RedisChangeBlocked"
     KEY_PREFIX_IN_USE = "KeyPrefixInUse"
     # Schedules.
+    ON_SCHEDULE = "OnSchedule"
+    NO_MORE_TIMES = "NoMoreTimes"
+    WAITING_FOR_ACTIVE_JOB = "WaitingForActiveJob"
+    INVALID_SCHEDULE = "InvalidSchedule"
+    INVALID_TIME_ZONE = "InvalidTimeZone"
+    JOB_REFUSED = "JobRefused"
     NAME_COLLISION = "NameCollision"
+    CLOCK_WENT_BACK = "ClockWentBack"
 
 
 def set_condition(

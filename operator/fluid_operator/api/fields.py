@@ -101,12 +101,24 @@ def format_time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def format_whole_time(moment: datetime) -> str:
+    """A moment in Kubernetes' Time form, RFC 3339 without a fraction, in the zone that it carries."""
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
 MicroTime = Annotated[
     AwareDatetime,
     PlainSerializer(format_time, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time", "maxLength": 35}),
 ]
 """A moment with a time zone, RFC 3339 with microseconds."""
+
+Time = Annotated[
+    AwareDatetime,
+    PlainSerializer(format_whole_time, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time", "maxLength": 35}),
+]
+"""A moment that falls on a whole second, RFC 3339 with the offset of the zone that it is told in."""
 
 # Strict, because a program that validates a file must refuse `"5"` and `true` for a number just as the API
 # server does.

@@ -3,10 +3,11 @@ CronJob.
 """
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
+from fluid_operator.api.cron_fields import CRON_RULES, CRON_SHAPE
 from fluid_operator.api.fields import (
     ATOMIC,
     WITHOUT_DEFAULTS,
@@ -16,25 +17,23 @@ from fluid_operator.api.fields import (
     MicroTime,
     ObjectName,
     Seconds,
+    Time,
     checked_by,
     doc,
     exactly_one_of,
     extend,
+    holds,
     map_by,
     rule,
 )
 from fluid_operator.api.fluidjob import FluidJobSpec
 from fluid_operator.api.meta import ApiModel, Column, Condition, Kind
 
-CronExpression = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=256,
-        pattern=r"^\s*(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|[^@\s]\S*(\s+\S+){4})\s*$",
-    ),
-]
+CronExpression = Annotated[str, Field(min_length=1, max_length=256, pattern=CRON_SHAPE), holds(*CRON_RULES)]
 HistoryLimit = Annotated[Count, Field(le=1000)]
+
+ACTIVE_SHOWN: Final = 100
+"""Active jobs in a status; `activeCount` tells how many there are."""
 
 
 class ConcurrencyPolicy(StrEnum):
@@ -113,8 +112,8 @@ class FluidScheduleSpec(ApiModel):
     starting_deadline_seconds: Annotated[
         Seconds | None,
         doc(
-            "A missed time is made up for only so long afterwards.",
-            unset="only the latest missed time of the last hour is made up.",
+            "After an outage the latest missed time is made up for if it is no older than this.",
+            unset="3600.",
         ),
     ] = None
     concurrency_policy: Annotated[
@@ -127,7 +126,10 @@ class FluidScheduleSpec(ApiModel):
     ] = None
     jitter_seconds: Annotated[
         Seconds | None,
-        doc("Each job starts at a random moment within so long after its time.", unset="at its time."),
+        doc(
+            "Each job is created at a random moment within so long after its time, and before the next one.",
+            unset="at its time.",
+        ),
     ] = None
     successful_jobs_history_limit: Annotated[
         HistoryLimit | None, doc("How many succeeded jobs are kept.", unset="3.")
@@ -159,34 +161,48 @@ class FluidScheduleStatus(ApiModel):
         map_by("type"),
         doc("The state as facts: Ready, Reconciling, Stalled.", unset="nobody has looked yet."),
     ] = None
-    last_schedule_time: Annotated[
-        MicroTime | None, doc("The latest time that a job was created for.", unset="none.")
+    timetable: Annotated[
+        Annotated[str, Field(max_length=16_384)] | None,
+        doc("The expressions as they are read, each H as a number, and the zone.", unset="they cannot be read."),
     ] = None
+    last_schedule_time: Annotated[Time | None, doc("The latest time that a job was created for.", unset="none.")] = None
     last_successful_time: Annotated[
         MicroTime | None, doc("When a job of the schedule last succeeded.", unset="never.")
     ] = None
     next_schedule_time: Annotated[
-        MicroTime | None, doc("The next time that a job will be created for.", unset="none, or suspended.")
+        Time | None,
+        doc("The next time of the schedule, in its zone, before any jitter.", unset="none, or suspended."),
     ] = None
     upcoming: Annotated[
-        list[MicroTime] | None,
+        list[Time] | None,
         Field(max_length=5),
         ATOMIC,
-        doc("The next 5 times.", unset="none, or suspended."),
+        doc("The next 5 times, in the schedule's zone.", unset="none, or suspended."),
+    ] = None
+    waiting_time: Annotated[
+        Time | None,
+        doc("The time whose job waits until the active ones have ended (Enqueue, Replace).", unset="none waits."),
     ] = None
     active: Annotated[
         list[ActiveJob] | None,
-        Field(max_length=1000),
+        Field(max_length=ACTIVE_SHOWN),
         map_by("name"),
-        doc("Jobs of the schedule that have not finished.", unset="none."),
+        doc("Jobs of the schedule that have not finished; the first 100.", unset="none."),
     ] = None
+    active_count: Annotated[Count | None, doc("How many jobs have not finished.", unset="not known yet.")] = None
     missed: Annotated[
-        Count | None, doc("Times that passed without a job, since the schedule was created.", unset="none.")
+        Count | None,
+        doc(
+            "Times that passed without a job since the schedule was created: nobody was there, or an active job was "
+            "in the way.",
+            unset="none.",
+        ),
     ] = None
     not_before: Annotated[
-        MicroTime | None,
+        Time | None,
         doc(
-            "Times before this one are never made up: when the schedule was created, resumed or changed.",
+            "Times before this one are never made up: they are dealt with, or lie before the schedule was created, "
+            "resumed or changed.",
             unset="not known yet.",
         ),
     ] = None
@@ -207,10 +223,11 @@ FLUID_SCHEDULE = Kind(
         ),
     ),
     columns=(
-        Column("Schedule", ".spec.schedule"),
+        # One of the two is set; the API server prints the one that is.
+        Column("Schedule", ".spec['schedule','schedules']"),
         Column("TimeZone", ".spec.timeZone"),
         Column("Suspend", ".spec.suspend", "boolean"),
-        Column("Active", ".status.active[*].name", description="The first job that has not finished"),
+        Column("Active", ".status.activeCount", "integer", description="Jobs that have not finished"),
         Column("Last", ".status.lastScheduleTime", "date"),
         # Not a date: kubectl shows those as an age, and a time to come has none.
         Column("Next", ".status.nextScheduleTime"),

@@ -16,11 +16,6 @@ class Unsupported(NamedTuple):
     sentence: str
 
 
-_FLUID_SCHEDULE: Final[Mapping[str, str]] = {
-    "schedule": "schedules create no jobs yet",
-    "schedules": "schedules create no jobs yet",
-}
-
 _FLUID_ENVIRONMENT: Final[Mapping[str, str]] = {
     "redis.managed": "the operator runs no Redis yet; use redis.external",
     "redis.onChange": "a changed address takes effect at once",
@@ -31,7 +26,6 @@ _FLUID_ENVIRONMENT: Final[Mapping[str, str]] = {
 }
 
 UNSUPPORTED: Final[Mapping[str, Mapping[str, str]]] = {
-    "FluidSchedule": _FLUID_SCHEDULE,
     "FluidEnvironment": _FLUID_ENVIRONMENT,
 }
 

@@ -1,8 +1,9 @@
 """Which finished FluidJobs of a namespace have to go, and when is the next one due? Pure: views, rules and time in,
 a plan out.
 
-An object stays for its own time to live, else for its environment's, else for what is built in. Whatever these say,
-a namespace keeps only so many finished objects, and those that ended first go first.
+An object stays for its own time to live, else for its environment's, else for what is built in. One that a schedule
+fired stays as long as the schedule keeps it in its history, unless it has a time to live of its own. Whatever these
+say, a namespace keeps only so many finished objects, and those that ended first go first.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ from fluid_operator.api.fluidenvironment import Retention as RetentionSpec
 from fluid_operator.api.fluidjob_status import Phase
 from fluid_operator.jobs.ledger import mirrors
 from fluid_operator.jobs.view import JobView
+
+YOUNGEST: Final = 60.0
+"""Seconds after its creation in which the name of a schedule's job stays taken, whatever else says it may go. A former
+leader's request to create the job for the same time may still be under way, and no request lives so long."""
 
 Why = Literal["ttl", "cap"]
 """Of a deletion: its time to live is over, or there are too many."""
@@ -54,8 +59,8 @@ class Rules:
     """Operators that share the objects of the namespace; each keeps its part of what may stay."""
 
     def seconds(self, view: JobView) -> int | None:
-        """How long the object stays after its end; None while that is not known."""
-        if view.ttl is not None:
+        """How long the object stays after its end; None while that is not known, or is its schedule's business."""
+        if view.ttl is not None or view.fired:
             return view.ttl
         limits = self.environments.get(view.environment or self.fallback or "", Limits())
         if limits is None:
@@ -80,8 +85,8 @@ class Deletion(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What has to go now, the earliest end first, and when the next time to live is over (seconds since the epoch,
-    infinite: never)."""
+    """What has to go now, the earliest end first, and when the next has to (seconds since the epoch, infinite: never,
+    unless something changes)."""
 
     deletions: list[Deletion]
     next_at: float
@@ -101,19 +106,30 @@ def ended(view: JobView) -> float:
     return view.finished or view.created
 
 
+def _grown(view: JobView) -> float:
+    """When the name of the object may become free, at the earliest."""
+    return view.created + YOUNGEST if view.scheduled else 0.0
+
+
 def plan(finished: Mapping[str, JobView], rules: Rules, now: float) -> Plan:
     """What to do about the removable objects of a namespace, by name."""
     gone: list[tuple[float, str, Why]] = []
     kept: list[tuple[float, str]] = []
+    young: list[float] = []
     next_at = math.inf
     for name, view in finished.items():
-        end, seconds = ended(view), rules.seconds(view)
-        if seconds is not None and end + seconds <= now:
+        end, seconds, grown = ended(view), rules.seconds(view), _grown(view)
+        over = math.inf if seconds is None else end + seconds
+        if over <= now and grown <= now:
             gone.append((end, name, "ttl"))
             continue
-        kept.append((end, name))
-        if seconds is not None:
-            next_at = min(next_at, end + seconds)
-    if (at_most := rules.at_most) is not None and len(kept) > at_most:
-        gone += [(end, name, "cap") for end, name in heapq.nsmallest(len(kept) - at_most, kept)]
+        next_at = min(next_at, max(over, grown))
+        if grown > now:
+            young.append(grown)
+        else:
+            kept.append((end, name))
+    if (at_most := rules.at_most) is not None and (surplus := len(kept) + len(young) - at_most) > 0:
+        gone += [(end, name, "cap") for end, name in heapq.nsmallest(surplus, kept)]
+        if surplus > len(kept):
+            next_at = min(next_at, *young)
     return Plan([Deletion(name, finished[name], why) for _, name, why in sorted(gone)], next_at)

@@ -1,7 +1,8 @@
 """Deletes finished FluidJobs when their time is over or there are too many: planned by `keeping`, done here.
 
 Before each deletion the object is archived, and when it is under OncePerSpec its outcome goes into the ledger. If one
-of the two fails, the object stays and is tried again. Every deletion names the uid and the resourceVersion that it was
+of the two fails, the object stays and is tried again; so does the job of a schedule that has not recorded its time yet
+(`owners` knows). Every deletion names the uid and the resourceVersion that it was
 planned for, so that an object which changed meanwhile survives.
 
 Deletions are gentle: of a backlog goes a thirtieth a second, and a server that is busy or away is left alone for a
@@ -22,6 +23,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 from fluid_operator.environments.registry import EnvironmentRegistry
 from fluid_operator.jobs.keeping import Deletion, Limits, Rules, Why, plan, removable
 from fluid_operator.jobs.ledger import Ledger, entry_of
+from fluid_operator.jobs.owners import Owners
 from fluid_operator.jobs.view import JobView
 from fluid_operator.kube.client import Json, Kube
 from fluid_operator.kube.errors import ApiError, Conflict, KubeError, NotFound, NotLeader
@@ -32,14 +34,17 @@ log = logging.getLogger(__name__)
 Archive: TypeAlias = Callable[[Json], Awaitable[None]]
 """Keeps the raw object that is about to be deleted; whatever it raises, the object stays and is tried again."""
 
-Obstacle = Literal["archive", "ledger", "ledger-full", "changed", "refused", "unanswered"]
+Obstacle = Literal["archive", "ledger", "ledger-full", "changed", "schedule", "refused", "unanswered"]
 """Why a deletion has to wait: it could not be archived; the ledger could not be written, or has no room; the object
-is another by now; the API server said no, or nothing."""
+is another by now; its schedule has not recorded its time yet; the API server said no, or nothing."""
 
 OBSTACLES: Final = get_args(Obstacle)
 
 _LONGEST_PAUSE = 300.0
 """Of an object whose deletion failed again and again; doubled from 1 s."""
+
+_PATIENCE = 5
+"""Failed tries, half a minute, until the log tells of a schedule: one that has just fired has yet to say so."""
 
 _LONGEST_REST = 30.0
 """Of an API server that is busy or away; doubled from 1 s."""
@@ -103,12 +108,14 @@ class Retention:
         ledger: Ledger,
         registry: EnvironmentRegistry,
         *,
+        owners: Owners | None = None,
         archive: Archive | None = None,
         observer: RetentionObserver | None = None,
         settings: RetentionSettings | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._kube = kube
+        self._owners = owners or Owners(kube)
         self._ledger = ledger
         self._registry = registry
         self._archive = archive
@@ -200,10 +207,38 @@ class Retention:
     # -- one deletion -------------------------------------------------------------------------------------------------
 
     async def _delete(self, namespace: str, chunk: list[Deletion]) -> None:
+        chunk = await self._released(namespace, chunk)
         archived = await asyncio.gather(*(self._archived(ObjectKey(namespace, each.name), each) for each in chunk))
         ready = [each for each, done in zip(chunk, archived, strict=True) if done]
         ready = await self._recorded(namespace, ready)
         await asyncio.gather(*(self._remove(ObjectKey(namespace, each.name), each) for each in ready))
+
+    async def _released(self, namespace: str, chunk: list[Deletion]) -> list[Deletion]:
+        """Those of the chunk whose names no schedule needs any more."""
+        by_schedule: dict[str, list[Deletion]] = {}
+        for each in chunk:
+            if each.view.scheduled:
+                by_schedule.setdefault(each.view.schedule_uid, []).append(each)
+        needed = await asyncio.gather(*(self._needed(namespace, jobs) for jobs in by_schedule.values()))
+        held = set().union(*needed)
+        return [each for each in chunk if each.name not in held]
+
+    async def _needed(self, namespace: str, jobs: list[Deletion]) -> set[str]:
+        """Which of these jobs of one schedule have to stay; asks at most once."""
+        schedule = ObjectKey(namespace, jobs[0].view.schedule)
+        latest = max(each.view.scheduled for each in jobs)
+        try:
+            async with self._slots:
+                recorded = await self._owners.recorded(schedule, jobs[0].view.schedule_uid, at_least=latest)
+        except KubeError as error:
+            for each in jobs:
+                self._failed(ObjectKey(namespace, each.name), error)
+            return {each.name for each in jobs}
+        needed = {each.name for each in jobs if each.view.scheduled > recorded}
+        for name in needed:
+            problem = f"the status of FluidSchedule {schedule} has not recorded the time of this job"
+            self._postpone(ObjectKey(namespace, name), "schedule", problem)
+        return needed
 
     async def _archived(self, key: ObjectKey, deletion: Deletion) -> bool:
         if self._archive is None:
@@ -291,7 +326,7 @@ class Retention:
         self._rest = max(self._rest, wanted or min(_LONGEST_REST, 2.0 ** min(self._outages, 10)))
         return True
 
-    def _postpone(self, key: ObjectKey, obstacle: Obstacle, error: Exception | None) -> None:
+    def _postpone(self, key: ObjectKey, obstacle: Obstacle, error: Exception | str | None) -> None:
         """Try again later; a change of the object ends the wait."""
         self._observer.postponed(obstacle)
         shelf = self._shelves.get(key.namespace)
@@ -301,7 +336,8 @@ class Retention:
         until = self._clock() + min(_LONGEST_PAUSE, 2.0 ** min(failures - 1, 10))
         shelf.pauses[key.name] = _Pause(until, failures)
         shelf.next_at = min(shelf.next_at, until)
-        if obstacle != "changed" and obstacle not in shelf.told:
+        passes = obstacle == "changed" or (obstacle == "schedule" and failures <= _PATIENCE)
+        if not passes and obstacle not in shelf.told:
             shelf.told.add(obstacle)
             facts = {"namespace": key.namespace, "name": key.name, "obstacle": obstacle, "error": str(error or "")}
             log.warning("Finished FluidJobs cannot be deleted, will try again.", extra={"fields": facts})

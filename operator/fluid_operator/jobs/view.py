@@ -15,6 +15,7 @@ from fluid_operator.api.conditions import ConditionType, Reason
 from fluid_operator.api.fluidjob import RunPolicy
 from fluid_operator.api.fluidjob_status import Phase
 from fluid_operator.api.meta import REQUEST_ANNOTATION
+from fluid_operator.jobs.origin import origin
 from fluid_operator.jobs.requests import misread
 from fluid_operator.jobs.tracking import runs_once
 
@@ -76,6 +77,15 @@ class JobView:
     """`spec` is missing only because it is large; whoever looks at the object reads it again first."""
     completed: str = ""
     """Indexes that have completed, as the status tells them: what is left of them when a record is lost."""
+    schedule: str = ""
+    """Name of the FluidSchedule that controls the object; empty, as what follows, when none does."""
+    schedule_uid: str = ""
+    by_hand: bool = False
+    """Somebody asked the schedule for it; it was not the clock."""
+    counted: bool = False
+    """Though made by hand, it counts for the schedule's concurrencyPolicy."""
+    scheduled: float = 0.0
+    """The time that the object's name keeps from firing twice, in seconds since the epoch; 0 when it keeps none."""
 
     @property
     def terminal(self) -> bool:
@@ -91,6 +101,11 @@ class JobView:
         """Nothing is left to do: the run has ended, and nobody has asked for anything since."""
         return self.terminal and self.generation == self.observed and not self.requested
 
+    @property
+    def fired(self) -> bool:
+        """A schedule created it because it was time, and counts it in its history."""
+        return self.schedule != "" and not self.by_hand
+
 
 def project(raw: Mapping[str, Any]) -> JobView:
     """What is kept of a FluidJob as the API server sends it."""
@@ -103,6 +118,7 @@ def project(raw: Mapping[str, Any]) -> JobView:
     ended = phase in TERMINAL
     conditions = status.get("conditions") or ()
     request = (meta.get("annotations") or {}).get(REQUEST_ANNOTATION, "")[:REQUEST_LIMIT]
+    comes_from = origin(meta)
     return JobView(
         uid=meta["uid"],
         resource_version=meta["resourceVersion"],
@@ -130,6 +146,11 @@ def project(raw: Mapping[str, Any]) -> JobView:
         ttl=_time_to_live(spec, phase),
         once=runs_once(meta, spec.get("runPolicy") or RunPolicy.AUTO),
         completed=status.get("completedIndexes", ""),
+        schedule=comes_from.schedule,
+        schedule_uid=comes_from.uid,
+        by_hand=comes_from.by_hand,
+        counted=comes_from.counted,
+        scheduled=comes_from.scheduled,
     )
 
 

@@ -45,6 +45,8 @@ LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 
 FLUID_JOBS = Resource("jobs.fluidcalendar.com", "v1alpha1", "fluidjobs", "FluidJob")
 
+FLUID_SCHEDULES = Resource("jobs.fluidcalendar.com", "v1alpha1", "fluidschedules", "FluidSchedule")
+
 SECRETS = Resource("", "v1", "secrets", "Secret")
 
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")

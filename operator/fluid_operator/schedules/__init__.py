@@ -1,1 +1,1 @@
-"""FluidSchedule. It has no effect yet, and says so in its status."""
+"""FluidSchedule: creates a FluidJob at each time of a cron expression, and the same time never twice."""

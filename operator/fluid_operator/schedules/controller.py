@@ -1,80 +1,125 @@
-"""Reconciles FluidSchedules, which means for now: answers each with the condition NotYetSupported.
+"""All FluidSchedules of a leading replica: an informer that knows them, one that knows their jobs, one timer, a work
+queue that looks at each in turn.
 
-A schedule that was accepted and silently never fired would be worse than none.
+What wakes a schedule: its time, a change of it by somebody else, a job of it that came, ended or went. A look is
+level-triggered: whatever woke it, it does what is due.
 """
 
+from __future__ import annotations
+
 import asyncio
-import logging
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from fluid_operator.api.fluidschedule import FLUID_SCHEDULE, FluidScheduleStatus
-from fluid_operator.api.meta import GROUP, VERSION, parse
-from fluid_operator.kube.client import Kube
-from fluid_operator.kube.errors import NotFound
-from fluid_operator.kube.keys import ObjectKey, Resource
+from fluid_operator.jobs.retention import Archive
+from fluid_operator.kube.client import Json, Kube
+from fluid_operator.kube.errors import Conflict, NotFound
+from fluid_operator.kube.events import Happening
+from fluid_operator.kube.informer import Informer
+from fluid_operator.kube.keys import FLUID_SCHEDULES, ObjectKey
 from fluid_operator.kube.lease import Leadership
-from fluid_operator.kube.workqueue import WorkQueue
-from fluid_operator.metrics import Metrics
-from fluid_operator.patches import status_changes
-from fluid_operator.schedules.status import OWNED, fold
-from fluid_operator.waking import wake_all_for_ever
+from fluid_operator.kube.workqueue import Again, Reconciled, WorkQueue
+from fluid_operator.schedules.agenda import Agenda
+from fluid_operator.schedules.clock import Clock, SystemClock
+from fluid_operator.schedules.history import History
+from fluid_operator.schedules.jobs import ScheduleJobs
+from fluid_operator.schedules.reconciler import ScheduleReconciler, SchedulesObserver
+from fluid_operator.schedules.view import ScheduleView, project
 
-log = logging.getLogger(__name__)
-
-FLUID_SCHEDULES: Final = Resource(GROUP, VERSION, FLUID_SCHEDULE.plural, FLUID_SCHEDULE.kind)
-
-_WORKERS = 4
-_STOP_SECONDS = 1.0
+_WORKERS: Final = 256
+"""Looks side by side. They wait for answers, and those that wait for the same list share it."""
+_STOP_SECONDS: Final = 1.0
+"""A look that is cancelled loses nothing: the next leader looks again."""
 
 
 class SchedulesController:
-    """One term's reconciliation of all FluidSchedules. Create it inside the loop; `run` must be awaited."""
+    """One term's care for all FluidSchedules. Create it inside the loop; `run` must be awaited."""
 
     def __init__(
         self,
         kube: Kube,
         leadership: Leadership,
-        metrics: Metrics,
         *,
         namespaces: Sequence[str] = (),
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock | None = None,
+        observer: SchedulesObserver | None = None,
+        reconciled: Callable[[Reconciled], None] | None = None,
+        record: Callable[[Happening], None] = lambda happening: None,
+        archive: Archive | None = None,
     ) -> None:
-        """Serve these namespaces, or all of them when none is given."""
+        """Serve these namespaces, or all of them when none is given. `record` is told what is worth an event,
+        `archive` of each job that is about to be deleted."""
+        guarded = kube.guarded(leadership.check)
+        clock = clock or SystemClock()
         self._kube = kube
-        self._leadership = leadership
-        self._metrics = metrics
-        self._namespaces = tuple(namespaces)
-        self._now = now
-        self._queue = WorkQueue(observe=metrics.reconciled("schedules"))
-
-    def wake(self, key: ObjectKey) -> None:
-        """Have the schedule reconciled."""
-        self._queue.add(key)
+        self.queue = WorkQueue(observe=reconciled)
+        self.agenda = Agenda(clock, self.queue.add)
+        self.informer: Informer[ScheduleView] = Informer(
+            kube,
+            FLUID_SCHEDULES,
+            project=project,
+            on_change=self._changed,
+            on_relist=self._relisted,
+            namespaces=namespaces,
+        )
+        self._jobs = ScheduleJobs(kube, self.queue.add, namespaces=namespaces)
+        self._reconciler = ScheduleReconciler(
+            guarded,
+            self._jobs,
+            now=clock.now,
+            observe=self._observe,
+            observer=observer or SchedulesObserver(),
+            record=record,
+            history=History(guarded, archive=archive),
+        )
+        self._own = False
 
     async def run(self) -> None:
-        """Reconcile until cancelled."""
-        with self._metrics.readings.queue("schedules", self._queue):
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._queue.run(_WORKERS, self.reconcile, grace=_STOP_SECONDS))
-                tasks.create_task(wake_all_for_ever(self._kube, FLUID_SCHEDULES, self._namespaces, self.wake))
+        """Follow all FluidSchedules until cancelled. Raises only for a defect."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.informer.run(), name="fluidschedules informer")
+            tasks.create_task(self._jobs.run(), name="jobs of schedules informer")
+            # A look that does not know the jobs would take the active ones out of the status.
+            await self._jobs.synced()
+            tasks.create_task(self.agenda.run(), name="fluidschedules agenda")
+            work = self.queue.run(_WORKERS, self.reconcile, grace=_STOP_SECONDS)
+            tasks.create_task(work, name="fluidschedules workers")
 
-    async def reconcile(self, key: ObjectKey) -> None:
-        """Write the status, if it does not say so already."""
+    async def reconcile(self, key: ObjectKey) -> Again | None:
+        """One look at one schedule."""
+        view = self.informer.get(key)
+        if view is None or view.deleting:
+            self._reconciler.forget(key)
+            self.agenda.set(key, None)
+            return None
         try:
-            raw = await self._kube.get(FLUID_SCHEDULES, key)
+            wanted = await self._reconciler.reconcile(key, view)
+        except Conflict:
+            await self._refresh(key)
+            return Again(0.0)
+        self.agenda.set(key, wanted.at)
+        return None if wanted.after is None else Again(wanted.after)
+
+    async def _refresh(self, key: ObjectKey) -> None:
+        """Learn what somebody else has written before the watch tells."""
+        try:
+            self._observe(await self._kube.get(FLUID_SCHEDULES, key))
         except NotFound:
             return
-        meta, before = raw["metadata"], raw.get("status") or {}
-        status = parse(FluidScheduleStatus, before, at="status")
-        after = fold(status, raw["spec"], meta["generation"], self._now())
-        changes = status_changes(before, after, OWNED)
-        if not changes:
-            return
-        self._leadership.check()
-        await self._kube.patch_status(
-            FLUID_SCHEDULES, key, changes, uid=meta["uid"], resource_version=meta["resourceVersion"]
-        )
-        facts = {"namespace": key.namespace, "name": key.name, "uid": meta["uid"]}
-        log.info("Wrote the status of a schedule.", extra={"fields": facts})
+
+    def _observe(self, raw: Json) -> None:
+        """Our own write: the cache learns it, and nobody needs to look at the schedule for that."""
+        self._own = True
+        try:
+            self.informer.observe(raw)
+        finally:
+            self._own = False
+
+    def _relisted(self, schedules: Mapping[ObjectKey, ScheduleView]) -> None:
+        """The API server is back: what it refused or left unanswered is tried at once."""
+        for key in schedules:
+            self.queue.add(key)
+
+    def _changed(self, key: ObjectKey, old: ScheduleView | None, new: ScheduleView | None) -> None:
+        if not self._own:
+            self.queue.add(key)

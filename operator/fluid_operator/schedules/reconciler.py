@@ -1,0 +1,298 @@
+"""One look at one FluidSchedule: create what is due, write down how far it has come, tidy up.
+
+The order is what makes it safe. First the job, whose name is the lock; then the status, which moves the cursor on; only
+then may old jobs go, because a name must not be free again while its time could still be thought due. A look that ends
+anywhere in between is repeated, by this operator or another, and finds the name taken.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import orjson
+
+from fluid_operator.api.conditions import ConditionType, Reason, find_condition
+from fluid_operator.api.fluidschedule import ConcurrencyPolicy, FluidScheduleStatus
+from fluid_operator.api.meta import REQUEST_ANNOTATION, parse
+from fluid_operator.kube.client import Json, Kube
+from fluid_operator.kube.errors import Conflict, Invalid, NotFound
+from fluid_operator.kube.events import Happening
+from fluid_operator.kube.keys import FLUID_JOBS, FLUID_SCHEDULES, ObjectKey
+from fluid_operator.patches import status_changes
+from fluid_operator.schedules import events
+from fluid_operator.schedules.course import ON_TIME, Course, begun, due
+from fluid_operator.schedules.creation import NotCreated, create
+from fluid_operator.schedules.history import History
+from fluid_operator.schedules.jobs import Jobs, ScheduleJobs, counted, unfinished
+from fluid_operator.schedules.rules import Misunderstood, Rules, understand
+from fluid_operator.schedules.status import OWNED, UPCOMING, Problem, Seen, course_of, fold, was_suspended
+from fluid_operator.schedules.view import ScheduleView
+from fluid_operator.timetables.creation import job_for, job_name
+
+log = logging.getLogger(__name__)
+
+_FIRST_RETRY: Final = 2.0
+_LONGEST_RETRY: Final = 60.0
+_LAGGING: Final = 1.0
+"""Seconds after which a list is asked again that knows more than the cache."""
+
+
+class SchedulesObserver:
+    """What metrics want to know; every method may be left as it is."""
+
+    def fired(self, late: timedelta) -> None:
+        """A job was created, so long after its time."""
+
+    def missed(self, times: int) -> None:
+        """So many times passed without a job."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """What was made of a spec; a new version of it is read anew."""
+
+    uid: str
+    generation: int
+    rules: Rules | Problem
+    failures: int = 0
+    """Looks in a row at whose end there was no job for a time."""
+
+
+@dataclass(slots=True)
+class _Look:
+    """One look under way."""
+
+    key: ObjectKey
+    view: ScheduleView
+    rules: Rules
+    course: Course
+    now: datetime
+    told: list[events.Told] = field(default_factory=list)
+    problem: Problem | None = None
+
+    @property
+    def raw(self) -> Json:
+        """As much of the FluidSchedule as its jobs are made of."""
+        meta = {"namespace": self.key.namespace, "name": self.key.name, "uid": self.view.uid}
+        return {"metadata": meta, "spec": orjson.loads(self.view.spec)}
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """When to look again: at a time of the clock, and in so many seconds."""
+
+    at: datetime | None = None
+    after: float | None = None
+
+
+class ScheduleReconciler:
+    """`kube` must be guarded: it asks before each write whether this replica leads. `observe` gets what the API server
+    answers about a schedule, so that the cache knows it before the watch does."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        jobs: ScheduleJobs,
+        *,
+        now: Callable[[], datetime],
+        observe: Callable[[Json], None],
+        observer: SchedulesObserver,
+        record: Callable[[Happening], None],
+        history: History,
+    ) -> None:
+        self._kube = kube
+        self._jobs = jobs
+        self._now = now
+        self._observe = observe
+        self._observer = observer
+        self._record = record
+        self._history = history
+        self._known: dict[ObjectKey, _Known] = {}
+
+    def forget(self, key: ObjectKey) -> None:
+        """The schedule is gone."""
+        self._known.pop(key, None)
+
+    async def reconcile(self, key: ObjectKey, view: ScheduleView) -> Next:
+        """Do what is due. Raises a KubeError when the API server is in trouble, Conflict when the schedule changed."""
+        known = self._understand(key, view)
+        before = orjson.loads(view.status)
+        status = parse(FluidScheduleStatus, before, at="status")
+        now = self._now()
+        course = course_of(status, begun(view.created))
+        if isinstance(known.rules, Problem):
+            seen = Seen(view.generation, course, self._jobs.of(view.uid), problem=known.rules)
+            await self._write(key, view, before, fold(status, seen, now))
+            return Next()
+        look = _Look(key, view, known.rules, _resumed(course, status, known.rules, now), now)
+        wake = await self._advance(look)
+        await self._write(key, view, before, fold(status, _seen(look, self._jobs.of(view.uid)), now))
+        self._tell(look, status)
+        tidy = await self._history.tidy(key, self._jobs.of(view.uid), known.rules, look.course, now)
+        return Next(wake, self._soon(known, look, tidy))
+
+    def _understand(self, key: ObjectKey, view: ScheduleView) -> _Known:
+        known = self._known.get(key)
+        if known is None or (known.uid, known.generation) != (view.uid, view.generation):
+            rules: Rules | Problem
+            try:
+                rules = understand(key, view.uid, orjson.loads(view.spec))
+            except Misunderstood as error:
+                rules = Problem(error.reason, str(error), stalled=True)
+            known = self._known[key] = _Known(view.uid, view.generation, rules)
+        return known
+
+    # -- what is due --------------------------------------------------------------------------------------------------
+
+    async def _advance(self, look: _Look) -> datetime | None:
+        """Bring the course up to now; returns when the next time comes."""
+        rules = look.rules
+        if rules.suspended:
+            look.course = look.course.put_off()
+            return None
+        found = due(rules.timetable, look.course, look.now, rules.window, rules.delay)
+        if found.missed and found.until is not None:
+            before = found.until if found.time is None else found.time - timedelta(minutes=1)
+            look.course = look.course.dealt_with(before, missed=found.missed)
+            look.told.append(events.MISSED)
+            self._observer.missed(found.missed)
+        try:
+            if look.course.waiting is not None:
+                await self._release(look, look.course.waiting)
+            if found.time is not None and found.ripe is not None:
+                await self._meet(look, found.time, found.ripe)
+        except NotCreated as error:
+            look.problem = error.problem
+        return found.wake
+
+    async def _meet(self, look: _Look, time: datetime, ripe: datetime) -> None:
+        """A time has come: create its job, unless another one stands in the way."""
+        policy = look.rules.policy
+        if policy is not ConcurrencyPolicy.ALLOW:
+            active = await self._in_the_way(look, time)
+            if active is None:
+                look.course = look.course.fired(time)
+                return
+            if active:
+                await self._yield(look, time, active)
+                return
+        await self._create(look, time)
+        self._observer.fired(self._now() - ripe)
+
+    async def _in_the_way(self, look: _Look, time: datetime) -> Jobs | None:
+        """The active jobs that concurrencyPolicy counts, as of now; None: the job for this very time is one of them."""
+        active = counted(await self._jobs.active(look.key.namespace, look.view.uid))
+        return None if job_name(look.key.name, time) in active else active
+
+    async def _yield(self, look: _Look, time: datetime, active: Jobs) -> None:
+        """Skip, wait or replace."""
+        policy, course = look.rules.policy, look.course
+        waits_already = course.waiting is not None and policy is ConcurrencyPolicy.ENQUEUE
+        if policy is ConcurrencyPolicy.FORBID or waits_already:
+            look.course = course.dealt_with(time, missed=1)
+        else:
+            look.course = course.waits(time)
+        if policy is ConcurrencyPolicy.REPLACE:
+            await self._cancel(look, active)
+        if missed := look.course.missed - course.missed:
+            look.told.append(events.SKIPPED)
+            self._observer.missed(missed)
+
+    async def _release(self, look: _Look, time: datetime) -> None:
+        """Create the job that waits, when nothing stands in its way any more."""
+        if look.rules.policy is not ConcurrencyPolicy.ALLOW:
+            known = unfinished(counted(self._jobs.of(look.view.uid)))
+            if look.rules.policy is ConcurrencyPolicy.REPLACE:
+                await self._cancel(look, known)
+            if known and job_name(look.key.name, time) not in known:
+                return
+            active = await self._in_the_way(look, time)
+            if active is None:
+                look.course = look.course.fired(time)
+                return
+            if active:
+                return
+        await self._create(look, time)
+
+    async def _create(self, look: _Look, time: datetime) -> None:
+        answer = await create(self._kube, job_for(look.raw, time, look.rules.timetable.zone))
+        self._jobs.observe(answer)
+        look.course = look.course.fired(time)
+
+    async def _cancel(self, look: _Look, active: Jobs) -> None:
+        """Ask these jobs to stop, each once; their end wakes us."""
+        moment = look.now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        for name, view in active.items():
+            if view.request.startswith("cancel@"):
+                continue
+            body = {"metadata": {"uid": view.uid, "annotations": {REQUEST_ANNOTATION: f"cancel@{moment}"}}}
+            try:
+                self._jobs.observe(await self._kube.patch(FLUID_JOBS, ObjectKey(look.key.namespace, name), body))
+            except (NotFound, Conflict, Invalid):
+                continue  # it is gone, or another object by now, whose uid cannot be changed
+            look.told.append(events.REPLACED)
+
+    # -- what is written ----------------------------------------------------------------------------------------------
+
+    async def _write(
+        self, key: ObjectKey, view: ScheduleView, before: Mapping[str, Any], after: FluidScheduleStatus
+    ) -> None:
+        """Write the status, if it does not say so already."""
+        changes = status_changes(before, after, OWNED)
+        if not changes:
+            return
+        self._observe(
+            await self._kube.patch_status(
+                FLUID_SCHEDULES, key, changes, uid=view.uid, resource_version=view.resource_version
+            )
+        )
+
+    def _tell(self, look: _Look, before: FluidScheduleStatus) -> None:
+        ready = find_condition(before.conditions or (), ConditionType.READY)
+        if look.problem is not None and (ready is None or ready.reason != look.problem.reason):
+            look.told.append(events.in_trouble(look.problem))
+        for told in look.told:
+            self._record(events.about(look.key, look.view.uid, told))
+
+    def _soon(self, known: _Known, look: _Look, tidy: float | None) -> float | None:
+        """Seconds until a look that no time of the clock asks for."""
+        known.failures = known.failures + 1 if look.problem else 0
+        waits = [tidy] if tidy is not None else []
+        if look.problem:
+            waits.append(min(_LONGEST_RETRY, _FIRST_RETRY * 2.0 ** min(known.failures - 1, 10)))
+        if look.course.waiting is not None and not unfinished(counted(self._jobs.of(look.view.uid))):
+            waits.append(_LAGGING)
+        return min(waits, default=None)
+
+
+def _resumed(course: Course, status: FluidScheduleStatus, rules: Rules, now: datetime) -> Course:
+    """Resumed, or with other times than before, a schedule begins anew: what is past is not made up for."""
+    if status.not_before is None:
+        return course
+    resumed = was_suspended(status) and not rules.suspended
+    return course.afresh(now) if resumed or status.timetable != rules.told else course
+
+
+def _seen(look: _Look, jobs: Jobs) -> Seen:
+    rules, course = look.rules, look.course
+    problem = look.problem
+    if problem is None and course.last is not None and course.last > look.now + ON_TIME:
+        problem = Problem(
+            Reason.CLOCK_WENT_BACK,
+            f"The operator's clock says {look.now:%Y-%m-%d %H:%M} UTC, and a job for a later time exists already. No "
+            "time is served twice, so the next job comes at nextScheduleTime.",
+        )
+    return Seen(
+        generation=look.view.generation,
+        course=course,
+        jobs=jobs,
+        zone=rules.timetable.zone,
+        timetable=rules.told,
+        suspended=rules.suspended,
+        upcoming=() if rules.suspended else rules.timetable.upcoming(course.cursor, UPCOMING),
+        problem=problem,
+    )
