@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from cluster.builders import fluid_schedule
 from fluid_dev.cluster import Cluster
@@ -20,9 +21,18 @@ from fluid_operator.kube.errors import NotLeader
 from fluid_operator.kube.events import Happening
 from fluid_operator.kube.keys import FLUID_JOBS, FLUID_SCHEDULES, ObjectKey
 from fluid_operator.schedules.controller import SchedulesController
+from fluid_operator.timetables.creation import MANUAL, job_for
 from support.waiting import auntil
 
 Json = dict[str, Any]
+
+NOON = datetime(2050, 1, 11, 12, tzinfo=UTC)
+"""A Tuesday so far ahead that no clock of an API server is past it."""
+
+
+def noon(**parts: float) -> datetime:
+    """So long after NOON, in the parts of a timedelta."""
+    return NOON + timedelta(**parts)
 
 
 class HandClock:
@@ -106,7 +116,7 @@ class Play:
     # -- objects ------------------------------------------------------------------------------------------------------
 
     async def create(
-        self, name: str, schedule: str = "* * * * *", /, *, payload: Json | None = None, **spec: Any
+        self, name: str, schedule: str | None = "* * * * *", /, *, payload: Json | None = None, **spec: Any
     ) -> Json:
         """A FluidSchedule; `spec` are further fields of it, such as timeZone."""
         body = fluid_schedule(name).spec(schedule=schedule, **spec).manifest()
@@ -115,7 +125,7 @@ class Play:
             body["spec"]["jobTemplate"]["spec"]["payload"] = payload
         return await self.kube.create(FLUID_SCHEDULES, body)
 
-    async def begin(self, name: str, schedule: str = "* * * * *", /, **spec: Any) -> Json:
+    async def begin(self, name: str, schedule: str | None = "* * * * *", /, **spec: Any) -> Json:
         """A FluidSchedule whose past does not count: nothing before the clock's present is ever made up for. Needs a
         controller that runs."""
         await self.create(name, schedule, **spec, suspend=True)
@@ -144,6 +154,21 @@ class Play:
             or any(owner["name"] == schedule for owner in item["metadata"].get("ownerReferences", []))
         }
 
+    async def by_hand(self, schedule: str, job: str, *, counted: bool = False) -> Json:
+        """A job of the schedule that somebody asks for, as `fluid trigger` creates it."""
+        body = job_for(
+            await self.schedule(schedule),
+            self.clock.now(),
+            ZoneInfo("UTC"),
+            name=job,
+            instantiate=MANUAL,
+            counted=counted,
+        )
+        return await self.kube.create(FLUID_JOBS, body)
+
+    async def job(self, name: str) -> Json:
+        return await self.kube.get(FLUID_JOBS, ObjectKey(self.namespace, name))
+
     async def end(self, job: str, phase: str = "Succeeded") -> None:
         """Let a job end, as the operator for FluidJobs would write it."""
         key = ObjectKey(self.namespace, job)
@@ -169,6 +194,20 @@ class Play:
 
         found: Json = await auntil(matches, within, what)  # type: ignore[assignment]  # not None, says auntil
         return found
+
+    async def looked(self, name: str, within: float = 30.0) -> Json:
+        """Wait until the schedule has dealt with every time up to the clock's present, and answer its status."""
+
+        def nothing_left(status: Json) -> bool:
+            following = status.get("nextScheduleTime")
+            return following is not None and datetime.fromisoformat(following) > self.clock.now()
+
+        return await self.reaches(name, nothing_left, "every time that has come is dealt with", within)
+
+    async def at(self, moment: datetime, name: str) -> Json:
+        """Set the clock, and wait until the schedule has dealt with what that brings."""
+        self.clock.set(moment)
+        return await self.looked(name)
 
     async def has_jobs(self, count: int, schedule: str | None = None, within: float = 30.0) -> dict[str, Json]:
         """Wait until there are so many jobs, and answer them."""

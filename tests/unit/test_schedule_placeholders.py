@@ -41,6 +41,7 @@ def filled(text: str, facts: Facts = MORNING) -> str:
         ("{{ scheduledTime-90m }}", "2026-03-05T05:34:09+01:00"),
         ("{{ scheduledTime+0d }}", "2026-03-05T07:04:09+01:00"),
         ("{{ date-0001d }}", "2026-03-04"),
+        ("{{ date-" + "0" * 5000 + "1d }}", "2026-03-04"),
         ("{{ year+3650d }}", "2036"),
         ("from {{ date-1d }} to {{ date }}.", "from 2026-03-04 to 2026-03-05."),
         ("{{ year }}{{ month }}{{ day }}", "20260305"),
@@ -91,7 +92,7 @@ def test_what_was_put_in_is_not_looked_at_again():
         ("{{ dat }}", 0, "did you mean date?"),
         ("on {{ scheduledtime }}", 3, "did you mean scheduledTime?"),
         ("{{ Date-1d }}", 0, "did you mean date?"),
-        ("{{ xyz }}", 0, "There are scheduledTime, date, year, month, day, hour and name"),
+        ("{{ xyz }}", 0, "there are scheduledTime, date, year, month, day, hour and name"),
         ("{{ }}", 0, "is no placeholder: write one such as {{ date }}"),
         ("{{}}", 0, "is no placeholder"),
         ("{{ date | upper }}", 0, "is no placeholder"),
@@ -110,6 +111,7 @@ def test_what_was_put_in_is_not_looked_at_again():
         ("{{ date-3651d }}", 0, "no farther than ten years"),
         ("{{ date-" + "9" * 5000 + "m }}", 0, "no farther than ten years"),
         ("{{ date-１d }}", 0, "is no placeholder"),
+        ("{{ a\n\x1b[31m }}", 0, "{{ a??[31m }} is no placeholder"),
     ],
 )
 def test_anything_else_between_braces_is_refused_with_its_place(text, position, says):

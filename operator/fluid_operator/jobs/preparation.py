@@ -73,9 +73,10 @@ def read_spec(raw: Mapping[str, Any]) -> FluidJobSpec:
 
 
 def resolve(
-    spec: FluidJobSpec, environment: FluidEnvironmentSpec, known: KnownType, *, once: bool = False
+    spec: FluidJobSpec, environment: FluidEnvironmentSpec, known: KnownType, *, once: bool = False, fired: bool = False
 ) -> Effective:
-    """The settings that hold for a run. `once`: how its runPolicy was decided."""
+    """The settings that hold for a run. `once`: how its runPolicy was decided; `fired`: a schedule keeps the finished
+    job, as long as its history limits say."""
     settings = known.settings
     queue = spec.queue or settings.queue or spec.type
     entry = next((entry for entry in environment.queues or () if entry.name == queue), None)
@@ -94,15 +95,15 @@ def resolve(
         ),
         active_deadline_seconds=spec.active_deadline_seconds,
         run_policy=(RunPolicy.ONCE_PER_SPEC if once else RunPolicy.ALWAYS).value,
-        ttl=_time_to_live(spec, environment),
+        ttl=_time_to_live(spec, None if fired else Limits.of(environment.retention)),
     )
 
 
-def _time_to_live(spec: FluidJobSpec, environment: FluidEnvironmentSpec) -> TimeToLive:
-    whatever, own, theirs = spec.ttl_seconds_after_finished, spec.ttl or TimeToLive(), Limits.of(environment.retention)
+def _time_to_live(spec: FluidJobSpec, theirs: Limits | None) -> TimeToLive:
+    whatever, own = spec.ttl_seconds_after_finished, spec.ttl or TimeToLive()
     return TimeToLive(
-        succeeded_seconds=_first(whatever, own.succeeded_seconds, theirs.succeeded),
-        failed_seconds=_first(whatever, own.failed_seconds, theirs.failed),
+        succeeded_seconds=_set(whatever, own.succeeded_seconds, theirs and theirs.succeeded),
+        failed_seconds=_set(whatever, own.failed_seconds, theirs and theirs.failed),
     )
 
 
@@ -116,7 +117,13 @@ def _backoff(spec: FluidJobSpec, entry: QueueSettings | None, settings: Processo
 
 
 def _first(*values: T | None) -> T:
+    """The first that is set; the last always is."""
     return next(value for value in values if value is not None)
+
+
+def _set(*values: T | None) -> T | None:
+    """The first that is set, if any."""
+    return next((value for value in values if value is not None), None)
 
 
 @dataclass(frozen=True, slots=True)

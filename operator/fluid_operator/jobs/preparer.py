@@ -61,7 +61,7 @@ class Preparer:
         payload, items = await self._work(key, spec, known)
         if not items and (field := _asks_for_none(spec)):
             raise NothingToRun(field)
-        effective = preparation.resolve(spec, link.spec, known, once=view.once)
+        effective = preparation.resolve(spec, link.spec, known, once=view.once, fired=view.fired)
         order = Order(
             payload,
             items,

@@ -11,7 +11,7 @@ import difflib
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from fluid_operator.timetables.errors import PlaceholderError, TemplateError
@@ -34,6 +34,8 @@ _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
 _EXACT: Final[Mapping[str, timedelta]] = {"m": timedelta(minutes=1), "h": timedelta(hours=1)}
 _CALENDAR: Final[Mapping[str, timedelta]] = {"d": timedelta(days=1), "w": timedelta(weeks=1)}
+_MOST_DIGITS: Final = 8
+"""One more than the longest offset has, in minutes."""
 _UNITS: Final[Mapping[str, timedelta]] = {**_EXACT, **_CALENDAR}
 
 _TIMES: Final[Mapping[str, Callable[[datetime], str]]] = {
@@ -47,6 +49,8 @@ _TIMES: Final[Mapping[str, Callable[[datetime], str]]] = {
 _NAME: Final = "name"
 NAMES: Final = (*_TIMES, _NAME)
 """Everything that may stand between the braces; all but `name` may be followed by an offset."""
+
+_KNOWN: Final = f"{', '.join(NAMES[:-1])} and {NAMES[-1]}"
 
 
 class Facts(NamedTuple):
@@ -132,53 +136,54 @@ def _replaced(text: str, path: str, text_of: Callable[[Placeholder], str] | None
         raise PlaceholderError(path, at, "placeholders are replaced in payload and items only: take the {{ out")
 
     def replacement(match: re.Match[str]) -> str:
-        return text_of(parse(match[1], path, match.start()))
+        try:
+            return text_of(_parse(match[1]))
+        except _NotOfTheSet as error:
+            raise PlaceholderError(path, match.start(), str(error)) from None
 
     return _PLACEHOLDER.sub(replacement, text)
 
 
-def parse(inside: str | None, path: str, position: int) -> Placeholder:
-    """Read what stands between the braces (None: they are not closed), which open at this place of the text at
-    `path`. Raises PlaceholderError."""
+class _NotOfTheSet(Exception):
+    """What stands between the braces is refused; the message says why."""
+
+
+def _parse(inside: str | None) -> Placeholder:
+    """Read what stands between the braces; None where they are not closed. Raises _NotOfTheSet."""
     if inside is None:
-        raise PlaceholderError(path, position, f"'{{{{' opens a placeholder that is not closed by '}}}}'; {_WAY_OUT}")
+        raise _NotOfTheSet(f"'{{{{' opens a placeholder that is not closed by '}}}}'; {_WAY_OUT}")
+    shown = _braced(inside)
     match = _INSIDE.fullmatch(inside)
     if match is None:
-        what = f"{_braced(inside)} is no placeholder: write one such as {{{{ date }}}} or {{{{ date-1d }}}}"
-        raise PlaceholderError(path, position, f"{what}, of {_known()}; {_WAY_OUT}")
+        write = "write one such as {{ date }} or {{ date-1d }}, of"
+        raise _NotOfTheSet(f"{shown} is no placeholder: {write} {_KNOWN}; {_WAY_OUT}")
     name, sign, digits, unit = match.groups()
     if name not in NAMES:
-        _refuse_name(name, inside, path, position)
+        raise _NotOfTheSet(f"{shown} is no placeholder: {_similar(name)}there are {_KNOWN}")
     if sign is None:
         return Placeholder(name)
     if name == _NAME:
-        raise PlaceholderError(path, position, f"{_braced(inside)}: a name takes no offset; write {{{{ name }}}}")
-    return Placeholder(name, _offset(sign, digits, unit, inside, path, position), unit)
-
-
-def _refuse_name(name: str, inside: str, path: str, position: int) -> NoReturn:
-    by_lower = {known.lower(): known for known in NAMES}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
-    hint = f"did you mean {by_lower[near[0]]}? " if near else ""
-    raise PlaceholderError(path, position, f"{_braced(inside)} is no placeholder: {hint}There are {_known()}")
-
-
-def _offset(sign: str, digits: str, unit: str, inside: str, path: str, position: int) -> int:
+        raise _NotOfTheSet(f"{shown}: a name takes no offset; write {{{{ name }}}}")
     if unit not in _UNITS:
         units = "m (minutes), h (hours), d (days) or w (weeks)"
-        raise PlaceholderError(path, position, f"{_braced(inside)}: an offset is a number and {units}, such as -1d")
-    # Python refuses to read a number of thousands of digits; no offset needs so many.
-    if len(digits.lstrip("0")) > len(str(FARTHEST // _EXACT["m"])) or int(digits) * _UNITS[unit] > FARTHEST:
-        raise PlaceholderError(path, position, f"{_braced(inside)}: an offset may lead no farther than ten years")
-    return int(f"{sign}{digits.lstrip('0') or 0}")
+        raise _NotOfTheSet(f"{shown}: an offset is a number and {units}, such as -1d")
+    # Python refuses to read a number of thousands of digits, and no offset needs so many.
+    number = digits.lstrip("0")[:_MOST_DIGITS] or "0"
+    if int(number) * _UNITS[unit] > FARTHEST:
+        raise _NotOfTheSet(f"{shown}: an offset may lead no farther than ten years")
+    return Placeholder(name, int(f"{sign}{number}"), unit)
 
 
-def _known() -> str:
-    return f"{', '.join(NAMES[:-1])} and {NAMES[-1]}"
+def _similar(name: str) -> str:
+    by_lower = {known.lower(): known for known in NAMES}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    return f"did you mean {by_lower[near[0]]}? " if near else ""
 
 
 def _braced(inside: str) -> str:
-    return f"{{{{ {_cut(inside.strip())} }}}}"
+    # Messages are one line, and a terminal must not obey what a payload holds.
+    shown = "".join(sign if sign.isprintable() else "?" for sign in _cut(inside.strip()))
+    return f"{{{{ {shown} }}}}"
 
 
 def _cut(text: str) -> str:

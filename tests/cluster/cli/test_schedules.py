@@ -24,9 +24,9 @@ FULL = "fluidjob.jobs.fluidcalendar.com"
 WEEK = ("--from=2026-10-23", "--to=2026-10-25")
 """Three days; in the night to the last one the clock in Berlin is put back."""
 DAYS = [
-    ("2026-10-23 07:00+02:00", "nightly-hs1s0", "2026-10-23T05:00:00Z"),
-    ("2026-10-24 07:00+02:00", "nightly-hs2w0", "2026-10-24T05:00:00Z"),
-    ("2026-10-25 07:00+01:00", "nightly-hs42o", "2026-10-25T06:00:00Z"),
+    ("2026-10-23 07:00+02:00", "nightly-hseoc", "2026-10-23T05:00:00Z"),
+    ("2026-10-24 07:00+02:00", "nightly-hsfsc", "2026-10-24T05:00:00Z"),
+    ("2026-10-25 07:00+01:00", "nightly-hsgy0", "2026-10-25T06:00:00Z"),
 ]
 
 TRIGGERING = """
@@ -136,9 +136,9 @@ def test_each_past_time_gets_the_job_that_the_clock_would_have_created(bare: Sta
     assert said.err == "3 created\n"
     jobs = bare.jobs()
     assert {name: job["spec"]["payload"]["value"] for name, job in jobs.items()} == {
-        "nightly-hs1s0": "2026-10-22",
-        "nightly-hs2w0": "2026-10-23",
-        "nightly-hs42o": "2026-10-24",
+        "nightly-hseoc": "2026-10-22",
+        "nightly-hsfsc": "2026-10-23",
+        "nightly-hsgy0": "2026-10-24",
     }
     for _, name, time in DAYS:
         assert marks(jobs[name]) == {"schedule": "nightly", "scheduled-time": time, "instantiate": "backfill"}
