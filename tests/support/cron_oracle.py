@@ -1,5 +1,5 @@
-"""A second, slow way to say when a schedule comes: look at the clock in each minute. It shares no code with the operator
-and knows an expression by the sets of values that it was made from.
+"""A second, slow way to say when a schedule comes: look at the clock in each minute. It shares no code with the
+operator, and knows an expression by the sets of values that it was made from.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ class Field:
         return self.text.startswith("*")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Expression:
     """The five fields; days of the week from 0, Sunday."""
 
@@ -31,6 +31,9 @@ class Expression:
     day: Field
     month: Field
     weekday: Field
+
+    def __repr__(self) -> str:
+        return self.text
 
     @property
     def text(self) -> str:

@@ -35,7 +35,8 @@ def test_the_yaml_is_readable(kind: Kind) -> None:
     text = crd_yaml(crd(kind))
     assert text.startswith(HEADER)
     assert not any(token in text for token in ("&id", "*id"))
-    assert max(len(line) for line in text.splitlines()) <= 180
+    # A regular expression cannot be broken into lines.
+    assert max(len(line) for line in text.splitlines() if "self.matches(" not in line) <= 180
     assert not any(line.endswith(" ") for line in text.splitlines())
 
 

@@ -1,5 +1,5 @@
-"""When schedules come, row by row: `data/cron_times.txt`. Its rows of days without a change of clocks were compared with
-croniter when they were written, and still are; those around a change were written by hand.
+"""When schedules come, row by row: `data/cron_times.txt`. Its rows of days without a change of clocks were compared
+with croniter when they were written, and still are; those around a change were written by hand.
 """
 
 from datetime import UTC, datetime, timedelta

@@ -8,6 +8,9 @@ from typing import Final, NamedTuple
 
 from fluid_operator.api.fields import rule
 
+CRON_LONGEST: Final = 256
+"""Characters of one expression."""
+
 BLANKS: Final = " \t\n\f\r"
 """What stands between fields: `\\s` in the API server's regular expressions, which know ASCII only."""
 

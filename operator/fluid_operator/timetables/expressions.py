@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, NoReturn
 from fluid_operator.api.cron_fields import (
     BLANKS,
     CRON_FIELDS,
+    CRON_LONGEST,
     CRON_WORDS,
     DAY_OF_WEEK,
     MONTH,
@@ -23,7 +24,6 @@ from fluid_operator.api.cron_fields import (
 )
 from fluid_operator.timetables.errors import CronError
 
-LONGEST: Final = 256
 _FIELD: Final = re.compile(rf"[^{BLANKS}]+")
 _HASHED: Final = re.compile(r"H\(([^()]*)-([^()]*)\)")
 _DAYS_IN_MONTH: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
@@ -77,8 +77,8 @@ class _Item(NamedTuple):
 
 
 def _read(text: str, seed: str) -> Iterator[_Field]:
-    if len(text) > LONGEST:
-        raise CronError(text, LONGEST, f"an expression has at most {LONGEST} characters")
+    if len(text) > CRON_LONGEST:
+        raise CronError(text, CRON_LONGEST, f"an expression has at most {CRON_LONGEST} characters")
     expression = _spelled_out(text)
     found = list(_FIELD.finditer(expression))
     _refuse_other_than_five(text, found)

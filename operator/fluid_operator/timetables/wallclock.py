@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
+from typing import Final
 
 from cronsim import CronSim
 
-_SECOND = timedelta(seconds=1)
-_ANY = datetime(2000, 1, 1)  # noqa: DTZ001 - local times have no zone
+_SECOND: Final = timedelta(seconds=1)
+_ANY: Final = datetime(2000, 1, 1)  # noqa: DTZ001 - local times have no zone
 
 
 def forward(expression: str, local: datetime) -> Iterator[datetime]:

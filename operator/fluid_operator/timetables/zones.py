@@ -87,13 +87,11 @@ def stretches(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[Stretc
 
 
 def _change(zone: ZoneInfo, before: datetime, after: datetime) -> datetime:
-    """The first moment with the offset that holds at `after`, which is not yet that of `before`."""
+    """The first moment with the offset that holds at `after` and not yet at `before`; always a whole second."""
     offset = offset_at(zone, after)
-    low, high = before.replace(microsecond=0), after
+    low, high = before.replace(microsecond=0), after.replace(microsecond=0)
     while high - low > _SECOND:
-        middle = (low + (high - low) / 2).replace(microsecond=0)
-        if middle <= low:
-            break
+        middle = low + (high - low) // _SECOND // 2 * _SECOND
         if offset_at(zone, middle) == offset:
             high = middle
         else:
