@@ -95,10 +95,12 @@ def test_a_new_job_reads_pending_before_anybody_has_written_its_status(cluster: 
     assert created["spec"] == {"type": "noop", "suspend": False, "cancelled": False, "runPolicy": "Auto"}
 
 
-def test_schedules_and_environments_get_no_defaults_but_the_status(cluster: Cluster, namespace: str) -> None:
-    for builder in (fluid_schedule("daily"), fluid_environment("default")):
+def test_schedules_and_environments_get_no_defaults_but_suspend_and_the_status(
+    cluster: Cluster, namespace: str
+) -> None:
+    for builder, defaults in ((fluid_schedule("daily"), {"suspend": False}), (fluid_environment("default"), {})):
         created = create(cluster, namespace, builder)
-        assert created["spec"] == builder.manifest()["spec"]
+        assert created["spec"] == builder.manifest()["spec"] | defaults
         assert created["status"] == {"observedGeneration": -1}
 
 

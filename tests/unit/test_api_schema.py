@@ -103,7 +103,7 @@ def test_only_structural_keywords_reach_a_definition(kind: Kind) -> None:
     assert bad + unions == []
 
 
-def test_the_schema_has_no_defaults_but_the_four_of_the_design() -> None:
+def test_the_schema_has_no_defaults_but_those_of_the_design() -> None:
     defaults = {
         f"{kind.kind}.{path}": node["default"] for kind in KINDS for path, node in halves(kind) if "default" in node
     }
@@ -112,6 +112,7 @@ def test_the_schema_has_no_defaults_but_the_four_of_the_design() -> None:
         "FluidJob.spec.cancelled": False,
         "FluidJob.spec.runPolicy": "Auto",
         "FluidJob.status": {"phase": "Pending", "observedGeneration": -1},
+        "FluidSchedule.spec.suspend": False,
         "FluidSchedule.status": {"observedGeneration": -1},
         "FluidEnvironment.status": {"observedGeneration": -1},
     }

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from fluid_operator.api.cron_fields import CRON_RULES, CRON_SHAPE
+from fluid_operator.api.cron_fields import CRON_LONGEST, CRON_RULES, CRON_SHAPE
 from fluid_operator.api.fields import (
     ATOMIC,
     WITHOUT_DEFAULTS,
@@ -29,7 +29,7 @@ from fluid_operator.api.fields import (
 from fluid_operator.api.fluidjob import FluidJobSpec
 from fluid_operator.api.meta import ApiModel, Column, Condition, Kind
 
-CronExpression = Annotated[str, Field(min_length=1, max_length=256, pattern=CRON_SHAPE), holds(*CRON_RULES)]
+CronExpression = Annotated[str, Field(min_length=1, max_length=CRON_LONGEST, pattern=CRON_SHAPE), holds(*CRON_RULES)]
 HistoryLimit = Annotated[Count, Field(le=1000)]
 
 ACTIVE_SHOWN: Final = 100
@@ -106,9 +106,8 @@ class FluidScheduleSpec(ApiModel):
         ),
     ] = None
     suspend: Annotated[
-        Flag | None,
-        doc("No jobs are created while true; the times missed meanwhile are not made up.", unset="false."),
-    ] = None
+        Flag, doc("No jobs are created while true; the times missed meanwhile are not made up.", unset="false.")
+    ] = False
     starting_deadline_seconds: Annotated[
         Seconds | None,
         doc(
