@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from fluid_operator.environments.batching import Batcher
+from fluid_operator.environments.batching import Batcher, Calm
 
 
 async def test_questions_that_come_together_are_asked_together():
@@ -40,6 +40,20 @@ async def test_whoever_asks_alone_does_not_wait_and_many_in_a_row_gather():
     late = asyncio.ensure_future(batcher("late"))
     assert await asyncio.gather(*asked, late) == [(n, 0), (n, 1), "late"]
     assert calls[-1] == [(n, 0), (n, 1), "late"]
+
+
+def test_few_questions_at_once_and_few_a_second_are_little():
+    calm = Calm()
+    assert all(calm.after(1, now=5.0) for _ in range(16))
+    assert not calm.after(1, now=5.0)
+    assert all(calm.after(1, now=6.0 + n / 90) for n in range(1000))
+
+
+def test_it_is_calm_again_soon_after_the_last_of_many_questions():
+    calm = Calm()
+    assert not calm.after(5_000, now=1.0)
+    assert not calm.after(1, now=1.1)
+    assert calm.after(1, now=1.4)
 
 
 async def test_a_failed_call_fails_every_asker_and_not_the_next():

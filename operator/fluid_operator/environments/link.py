@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from fluid_operator.api.fluidenvironment import FluidEnvironmentSpec
-from fluid_operator.environments.batching import Batcher, unhurried
+from fluid_operator.environments.batching import Batcher, Calm
 from fluid_operator.environments.surroundings import Obstacles, Surroundings
 from fluid_operator.environments.types import KnownType, images_of, read_types
 from fluid_operator.kube.errors import NotLeader
@@ -50,7 +50,7 @@ _LOOK_SECONDS = 5.0
 _LEAST_SECONDS = 0.2
 """Between two sweeps. Workers sweep whenever they claim; the operator does it for times when there are none."""
 
-_HINT_LINGER = 0.005
+_HINT_LINGER = 0.01
 """Seconds for which hints are gathered before anybody looks at a record, while there are many."""
 
 _PAUSE = 1.0
@@ -238,7 +238,7 @@ class EnvironmentLink:
             tasks.create_task(self._maintain(), name=f"sweep {self.key}")
 
     async def _follow(self) -> None:
-        reader, calm = HintReader(self.queue), unhurried()
+        reader, calm = HintReader(self.queue), Calm()
         try:
             while True:
                 _stop_if_cancelled()
@@ -256,7 +256,7 @@ class EnvironmentLink:
                     await self._refresh()
                 if hints.ids or hints.resync or hints.types:
                     self._listener(self, hints)
-                    if not calm.take(time.monotonic()):
+                    if not calm.after(len(hints.ids), time.monotonic()):
                         await asyncio.sleep(_HINT_LINGER)
         finally:
             await reader.aclose()
