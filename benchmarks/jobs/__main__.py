@@ -35,7 +35,9 @@ def main(
     ] = False,
     load: Annotated[list[str] | None, typer.Option(help=f"Only these of {', '.join(LOADS)}.")] = None,
     only_us: Annotated[bool, typer.Option(help="Leave native Jobs and the bare client out.")] = False,
-    repetitions: Annotated[int | None, typer.Option(min=1, help="Of the bursts; native Jobs make one.")] = None,
+    repetitions: Annotated[
+        int | None, typer.Option(min=1, help="Of the bursts; of the large one, native Jobs make one.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Where the rows go; unset: jobs.json or jobs-quick.json in benchmarks/out.")
     ] = None,
@@ -62,13 +64,14 @@ def measure(
     results = Results()
     for name in wanted:
         load = LOADS[name]
-        for repetition in range(repetitions if load.repeated else 1):
-            for side in load.sides:
-                if (only_us and side.name != US) or (repetition and side.once):
+        sides = [side for side in load.sides if side.name == US or not only_us]
+        for repetition in range(max(load.repetitions(side, repetitions) for side in sides)):
+            for side in sides:
+                if repetition >= load.repetitions(side, repetitions):
                     continue
                 with (
                     tempfile.TemporaryDirectory(prefix="fluid-bench-") as folder,
-                    Stage(Path(folder), programs) as stage,
+                    Stage(Path(folder), programs, tuned=side.tuned) as stage,
                 ):
                     measured = load.run(stage, side, scale)
                 results.add(side.name, measured)

@@ -69,11 +69,16 @@ QUICK = Scale(
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`repeated`: as often as the scale says, else once."""
+    """`repeated`: as often as the scale says, else once. `long`: but by slow sides once."""
 
     sides: Sequence[Side]
     run: Callable[[Stage, Side, Scale], dict[str, float]]
     repeated: bool = False
+    long: bool = False
+
+    def repetitions(self, side: Side, wanted: int) -> int:
+        """How often this side goes through the load when `wanted` repetitions of it are asked for."""
+        return wanted if self.repeated and not (self.long and side.slow) else 1
 
 
 # -- bursts -----------------------------------------------------------------------------------------------------------
@@ -268,7 +273,7 @@ def fairness(stage: Stage, side: Side, scale: Scale) -> dict[str, float]:
 
 LOADS: dict[str, Load] = {
     "burst_1000": Load((FLUID, NATIVE, NATIVE_TUNED, BARE), small_burst, repeated=True),
-    "burst_5000": Load((FLUID, NATIVE, BARE), large_burst, repeated=True),
+    "burst_5000": Load((FLUID, NATIVE, BARE), large_burst, repeated=True, long=True),
     "steady": Load((FLUID, NATIVE), steady),
     "objects": Load((FLUID,), objects),
     "indexes": Load((FLUID,), indexes),

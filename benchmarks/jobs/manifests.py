@@ -48,6 +48,19 @@ def namespace(name: str) -> Json:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
+def administrator(namespace: str, name: str) -> list[Json]:
+    """A service account that may do everything."""
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"namespace": namespace, "name": name}}
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "ServiceAccount", "namespace": namespace, "name": name}],
+    }
+    return [account, binding]
+
+
 def environment(namespace: str, redis_url: str) -> list[Json]:
     """A FluidEnvironment whose workers are run by hand, and the Secret that holds its Redis. Nothing that finishes is
     removed while it is still counted."""

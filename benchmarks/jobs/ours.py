@@ -13,9 +13,8 @@ import urllib.request
 from pathlib import Path
 
 from benchmarks.common.places import CHECKOUT
-from benchmarks.jobs import manifests
+from benchmarks.jobs import accounts, manifests
 from fluid_dev.cluster import Cluster
-from fluid_dev.pki import write_private
 from fluid_dev.processes import Process
 from fluid_dev.redis import RedisServer
 from fluid_dev.waiting import until
@@ -107,21 +106,11 @@ class Ours:
     def _operator_environment(self) -> dict[str, str]:
         return {
             **_unset(),
-            "KUBECONFIG": str(self._account_kubeconfig()),
+            "KUBECONFIG": str(accounts.kubeconfig(self._cluster, HOME, _ACCOUNT, self._folder / "operator.kubeconfig")),
             "FLUID_LEASE_NAMESPACE": HOME,
             "FLUID_HTTP_HOST": "127.0.0.1",
             "FLUID_HTTP_PORT": "0",
         }
-
-    def _account_kubeconfig(self) -> Path:
-        """A kubeconfig with a token of the operator's service account. A client certificate would say the same, but its
-        signature is verified for each request, which no pod's are."""
-        token = self._cluster.kubectl(f"--namespace={HOME}", "create", "token", _ACCOUNT, "--duration=24h").strip()
-        document = json.loads(self._cluster.kubeconfig.read_text())
-        document["users"][0]["user"] = {"token": token}
-        path = self._folder / "operator.kubeconfig"
-        write_private(path, json.dumps(document).encode())
-        return path
 
     def _worker_environment(self, namespace: str) -> dict[str, str]:
         return {

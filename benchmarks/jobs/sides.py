@@ -16,17 +16,17 @@ class Side:
     key: str
     """What the processes of the benchmark call it."""
     resource: Resource
-    once: bool = False
-    """It takes its time, and hardly another when it is asked again: one repetition of each load is enough."""
+    slow: bool = False
+    """It takes its time: of a long load, one repetition has to be enough."""
     tuned: bool = False
     """On a control plane with more hands for Jobs."""
 
 
 FLUID = Side("fluid jobs", "fluid", FLUID_JOBS)
-NATIVE = Side("native Jobs", "native", JOBS, once=True)
+NATIVE = Side("native Jobs", "native", JOBS, slow=True)
 """As Kubernetes and kwok come, but for the rate of requests, which is raised until it is no limit."""
 
-NATIVE_TUNED = Side("native Jobs, tuned", "native", JOBS, once=True, tuned=True)
+NATIVE_TUNED = Side("native Jobs, tuned", "native", JOBS, slow=True, tuned=True)
 """Ten times as many Jobs looked at side by side as by default, eight times as many pods."""
 
 BARE = Side("bare client", "bare", FLUID_JOBS)

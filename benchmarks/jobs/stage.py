@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from benchmarks.common.places import CHECKOUT
-from benchmarks.jobs import manifests, requests, usage
+from benchmarks.jobs import accounts, manifests, requests, usage
 from benchmarks.jobs.helpers import Helper
 from benchmarks.jobs.manifests import Json
 from benchmarks.jobs.ours import Ours
@@ -29,6 +29,9 @@ from fluid_dev.fake_nodes import FakeNodes
 from fluid_dev.processes import Process
 
 NAMESPACE = "bench"
+_CLIENT = "bench-client"
+"""The service account of the benchmark's own processes."""
+
 CONCURRENCY = 32
 """Creates that the client has under way at a time, for every side."""
 
@@ -64,13 +67,16 @@ class Stage:
         self.nodes = FakeNodes(self.cluster, programs.nodes, parallelism=pods, die_with_parent=True)
         self.ours = Ours(self.cluster, folder / "ours", NAMESPACE)
         self._folder = folder
+        self._client = self.cluster.kubeconfig
+        """As whom the processes of the benchmark speak."""
 
     def __enter__(self) -> Self:
         try:
             self.cluster.start()
             self.cluster.apply_crds(CHECKOUT / "crds")
             self.nodes.start()
-            self.cluster.apply([manifests.namespace(NAMESPACE)])
+            self.cluster.apply([manifests.namespace(NAMESPACE), *manifests.administrator(NAMESPACE, _CLIENT)])
+            self._client = accounts.kubeconfig(self.cluster, NAMESPACE, _CLIENT, self._folder / "client.kubeconfig")
         except BaseException:
             self.__exit__()
             raise
@@ -96,7 +102,7 @@ class Stage:
     ) -> Helper:
         """Whoever creates so many jobs; begins at once."""
         order = Creation(
-            kubeconfig=str(self.cluster.kubeconfig),
+            kubeconfig=str(self._client),
             side=side.key,
             namespace=namespace,
             prefix=prefix,
@@ -110,9 +116,7 @@ class Stage:
 
     def watcher(self, side: Side, prefix: str, count: int) -> Helper:
         """Whoever notes when these jobs are Complete; returns when it watches."""
-        order = Watching(
-            kubeconfig=str(self.cluster.kubeconfig), side=side.key, namespace=NAMESPACE, prefix=prefix, count=count
-        )
+        order = Watching(kubeconfig=str(self._client), side=side.key, namespace=NAMESPACE, prefix=prefix, count=count)
         helper = self._helper(order)
         helper.ready()
         return helper

@@ -12,7 +12,7 @@ from benchmarks.jobs import measures, report, requests, usage
 from benchmarks.jobs.loads import FULL, LOADS
 from benchmarks.jobs.measures import COMPONENTS, CPU_MEASURES, RSS_MEASURES, UNITS
 from benchmarks.jobs.requests import Request
-from benchmarks.jobs.sides import BARE, FLUID, NATIVE, US
+from benchmarks.jobs.sides import BARE, FLUID, NATIVE, NATIVE_TUNED, US
 from benchmarks.jobs.usage import Usage
 
 GOALS = Path(measures.__file__).parent / "goals.yaml"
@@ -119,6 +119,21 @@ def test_every_goal_is_judged_by_a_full_run():
 def test_a_full_run_measures_what_its_measures_are_named_after():
     assert (FULL.small_burst, FULL.large_burst, FULL.objects, FULL.indexes) == (1_000, 5_000, 20_000, 100_000)
     assert FULL.objects % FULL.object_namespaces == 0
+
+
+def test_whoever_is_judged_by_the_small_burst_makes_it_as_often_as_we_do():
+    small = LOADS["burst_1000"]
+    assert {small.repetitions(side, 3) for side in (FLUID, NATIVE, NATIVE_TUNED, BARE)} == {3}
+
+
+def test_only_native_jobs_make_the_large_burst_once():
+    large = LOADS["burst_5000"]
+    assert {side.name: large.repetitions(side, 3) for side in large.sides} == {US: 3, NATIVE.name: 1, BARE.name: 3}
+
+
+def test_loads_that_last_long_enough_by_themselves_are_not_repeated():
+    others = [load for name, load in LOADS.items() if not name.startswith("burst")]
+    assert {load.repetitions(side, 3) for load in others for side in load.sides} == {1}
 
 
 def test_a_component_that_only_we_have_is_a_row_without_peer():
