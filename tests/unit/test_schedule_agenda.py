@@ -100,6 +100,19 @@ async def test_a_clock_that_is_set_back_waits_for_the_time_of_the_clock():
         await bell.rings(B, A)
 
 
+async def test_a_clock_that_is_set_back_rings_for_all_at_once_and_again_at_their_times():
+    clock = HandClock(START)
+    async with Bell(clock) as bell:
+        bell.agenda.set(A, after(-1))
+        await bell.rings(A)
+        bell.agenda.set(A, after(10))
+        bell.agenda.set(B, after(20))
+        clock.advance(minutes=-5)
+        await bell.rings(A, A, B)
+        clock.set(after(10))
+        await bell.rings(A, A, B, A)
+
+
 async def test_thousands_of_changes_leave_no_trace():
     clock = HandClock(START)
     async with Bell(clock) as bell:

@@ -9,17 +9,22 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from fluid_operator.kube.keys import ObjectKey
 from fluid_operator.schedules.clock import Clock
+
+_SET_BACK: Final = timedelta(seconds=10)
+"""By less than this a clock is only corrected."""
 
 
 class Agenda:
     """At most one time for each key. Create it inside the loop; `run` must be awaited."""
 
     def __init__(self, clock: Clock, ring: Callable[[ObjectKey], None]) -> None:
-        """`ring` is called once for a key whose time has come, and must neither wait nor raise."""
+        """`ring` is called once for a key whose time has come, and for all keys when the clock was set back. It must
+        neither wait nor raise."""
         self._clock = clock
         self._ring = ring
         self._times: dict[ObjectKey, datetime] = {}
@@ -47,10 +52,14 @@ class Agenda:
 
     async def run(self) -> None:
         """Ring until cancelled."""
+        now = self._clock.now()
         while True:
             self._sooner.clear()
             await self._clock.wait(self._next(), self._sooner)
-            now = self._clock.now()
+            before, now = now, self._clock.now()
+            if now < before - _SET_BACK:
+                for key in self._times:
+                    self._ring(key)
             while (time := self._next()) is not None and time <= now:
                 _, key = heapq.heappop(self._heap)
                 del self._times[key]

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from fluid_operator.api.fluidjob_status import Phase
-from fluid_operator.jobs.keeping import removable
+from fluid_operator.jobs.keeping import YOUNGEST, removable
 from fluid_operator.jobs.retention import Archive
 from fluid_operator.jobs.view import JobView
 from fluid_operator.kube.client import Kube
@@ -18,10 +18,6 @@ from fluid_operator.schedules.course import Course
 from fluid_operator.schedules.rules import Rules
 
 log = logging.getLogger(__name__)
-
-YOUNGEST: Final = 60.0
-"""Seconds. A job is not deleted before: a request of a former leader that is still under way must find the name taken,
-and no request lives so long."""
 
 _RETRY: Final = 30.0
 

@@ -49,11 +49,17 @@ class ScheduleJobs:
         self._silent = False
         self._asked: dict[str, asyncio.Task[dict[str, dict[str, JobView]]]] = {}
         """Lists that have not begun, by namespace."""
+        self._lists: set[asyncio.Task[dict[str, dict[str, JobView]]]] = set()
+        """Lists that have not ended. They are shared, so nobody who waits for one may cancel it."""
         self._reading: dict[str, asyncio.Lock] = {}
 
     async def run(self) -> None:
         """Follow until cancelled."""
-        await self._informer.run()
+        try:
+            await self._informer.run()
+        finally:
+            for task in self._lists:
+                task.cancel()
 
     async def synced(self) -> None:
         """Wait until every job is known."""
@@ -68,6 +74,8 @@ class ScheduleJobs:
         task = self._asked.get(namespace)
         if task is None:
             task = self._asked[namespace] = asyncio.create_task(self._read(namespace))
+            self._lists.add(task)
+            task.add_done_callback(self._listed)
         return (await asyncio.shield(task)).get(uid, _NONE)
 
     def observe(self, raw: Json) -> None:
@@ -95,6 +103,11 @@ class ScheduleJobs:
                 token = page.continue_token
                 if not token:
                     return found
+
+    def _listed(self, task: asyncio.Task[dict[str, dict[str, JobView]]]) -> None:
+        self._lists.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waits for it is told; at the end of a term nobody does
 
     def _changed(self, key: ObjectKey, old: JobView | None, new: JobView | None) -> None:
         if old is not None and (new is None or new.schedule_uid != old.schedule_uid):

@@ -8,7 +8,7 @@ anywhere in between is repeated, by this operator or another, and finds the name
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -127,11 +127,13 @@ class ScheduleReconciler:
         if isinstance(known.rules, Problem):
             seen = Seen(view.generation, course, self._jobs.of(view.uid), problem=known.rules)
             await self._write(key, view, before, fold(status, seen, now))
+            self._tell(key, view.uid, status, known.rules)
             return Next()
         look = _Look(key, view, known.rules, _resumed(course, status, known.rules, now), now)
         wake = await self._advance(look)
         await self._write(key, view, before, fold(status, _seen(look, self._jobs.of(view.uid)), now))
-        self._tell(look, status)
+        self._observer.missed(look.course.missed - course.missed)
+        self._tell(key, view.uid, status, look.problem, look.told)
         tidy = await self._history.tidy(key, self._jobs.of(view.uid), known.rules, look.course, now)
         return Next(wake, self._soon(known, look, tidy))
 
@@ -154,14 +156,13 @@ class ScheduleReconciler:
         if rules.suspended:
             look.course = look.course.put_off()
             return None
-        found = due(rules.timetable, look.course, look.now, rules.window, rules.delay)
+        found = due(rules.times, look.course, look.now, rules.window, rules.delay)
         if found.missed and found.until is not None:
             before = found.until if found.time is None else found.time - timedelta(minutes=1)
             look.course = look.course.dealt_with(before, missed=found.missed)
             look.told.append(events.MISSED)
-            self._observer.missed(found.missed)
         try:
-            if look.course.waiting is not None:
+            if look.course.waiting is not None and not self._superseded(look, look.course.waiting, found.time):
                 await self._release(look, look.course.waiting)
             if found.time is not None and found.ripe is not None:
                 await self._meet(look, found.time, found.ripe)
@@ -198,17 +199,28 @@ class ScheduleReconciler:
             look.course = course.waits(time)
         if policy is ConcurrencyPolicy.REPLACE:
             await self._cancel(look, active)
-        if missed := look.course.missed - course.missed:
+        if look.course.missed > course.missed:
             look.told.append(events.SKIPPED)
-            self._observer.missed(missed)
+
+    def _superseded(self, look: _Look, waiting: datetime, newer: datetime | None) -> bool:
+        """Whether what waits is given up for a newer time: Replace must not create a job only to stop it again."""
+        if newer is None or look.rules.policy is not ConcurrencyPolicy.REPLACE:
+            return False
+        if job_name(look.key.name, waiting) in self._jobs.of(look.view.uid):
+            return False
+        look.course = look.course.put_off()
+        look.told.append(events.SKIPPED)
+        return True
 
     async def _release(self, look: _Look, time: datetime) -> None:
         """Create the job that waits, when nothing stands in its way any more."""
         if look.rules.policy is not ConcurrencyPolicy.ALLOW:
             known = unfinished(counted(self._jobs.of(look.view.uid)))
+            # The job that waits may be there already: created by a look that could not record it.
+            already = known.pop(job_name(look.key.name, time), None)
             if look.rules.policy is ConcurrencyPolicy.REPLACE:
                 await self._cancel(look, known)
-            if known and job_name(look.key.name, time) not in known:
+            if known and already is None:
                 return
             active = await self._in_the_way(look, time)
             if active is None:
@@ -251,12 +263,20 @@ class ScheduleReconciler:
             )
         )
 
-    def _tell(self, look: _Look, before: FluidScheduleStatus) -> None:
+    def _tell(
+        self,
+        key: ObjectKey,
+        uid: str,
+        before: FluidScheduleStatus,
+        problem: Problem | None,
+        told: Sequence[events.Told] = (),
+    ) -> None:
+        """Record events; of a problem, when it is new."""
+        for each in told:
+            self._record(events.about(key, uid, each))
         ready = find_condition(before.conditions or (), ConditionType.READY)
-        if look.problem is not None and (ready is None or ready.reason != look.problem.reason):
-            look.told.append(events.in_trouble(look.problem))
-        for told in look.told:
-            self._record(events.about(look.key, look.view.uid, told))
+        if problem is not None and (ready is None or ready.reason != problem.reason):
+            self._record(events.about(key, uid, events.in_trouble(problem)))
 
     def _soon(self, known: _Known, look: _Look, tidy: float | None) -> float | None:
         """Seconds until a look that no time of the clock asks for."""
@@ -293,6 +313,6 @@ def _seen(look: _Look, jobs: Jobs) -> Seen:
         zone=rules.timetable.zone,
         timetable=rules.told,
         suspended=rules.suspended,
-        upcoming=() if rules.suspended else rules.timetable.upcoming(course.cursor, UPCOMING),
+        upcoming=() if rules.suspended else rules.times.upcoming(course.cursor, UPCOMING),
         problem=problem,
     )

@@ -12,6 +12,7 @@ from fluid_operator.api.errors import InvalidSpec
 from fluid_operator.api.fluidschedule import ConcurrencyPolicy, FluidScheduleSpec
 from fluid_operator.api.meta import parse
 from fluid_operator.kube.keys import ObjectKey
+from fluid_operator.schedules.ahead import Ahead
 from fluid_operator.schedules.course import jitter
 from fluid_operator.timetables.creation import check_template
 from fluid_operator.timetables.cron import Timetable
@@ -36,6 +37,8 @@ class Rules:
 
     uid: str
     timetable: Timetable
+    times: Ahead
+    """The timetable's, remembered."""
     policy: ConcurrencyPolicy
     suspended: bool
     window: timedelta
@@ -45,14 +48,15 @@ class Rules:
 
     @property
     def told(self) -> str:
-        """The times in words, for the status; another text is another timetable."""
+        """The times in words, for the status. Another text is another timetable, so a release that words it otherwise
+        makes every schedule forget the times that were missed during its rollout."""
         return f"{self.timetable.resolved} {self.timetable.zone.key}"
 
     def delay(self, time: datetime) -> timedelta:
         """The jitter of a time."""
         if not self.jitter_seconds:
             return timedelta()
-        return jitter(self.uid, time, self.jitter_seconds, self.timetable.after(time))
+        return jitter(self.uid, time, self.jitter_seconds, self.times.after(time))
 
 
 def understand(key: ObjectKey, uid: str, raw: Mapping[str, Any]) -> Rules:
@@ -71,8 +75,9 @@ def understand(key: ObjectKey, uid: str, raw: Mapping[str, Any]) -> Rules:
     return Rules(
         uid=uid,
         timetable=timetable,
+        times=Ahead(timetable),
         policy=spec.concurrency_policy or ConcurrencyPolicy.ALLOW,
-        suspended=bool(spec.suspend),
+        suspended=spec.suspend,
         window=timedelta(seconds=_or(spec.starting_deadline_seconds, WINDOW_SECONDS)),
         jitter_seconds=spec.jitter_seconds or 0,
         keep_succeeded=_or(spec.successful_jobs_history_limit, SUCCEEDED_LIMIT),
