@@ -137,6 +137,13 @@ class Play:
         """Fields of the spec; None takes a field away."""
         return await self.kube.patch(FLUID_SCHEDULES, ObjectKey(self.namespace, name), {"spec": spec})
 
+    async def follows(self, name: str, **spec: Any) -> Json:
+        """Change fields of the spec, wait until the controller has looked at them, and answer the status."""
+        generation = (await self.change(name, **spec))["metadata"]["generation"]
+        return await self.reaches(
+            name, lambda status: status.get("observedGeneration") == generation, "the change is looked at"
+        )
+
     async def schedule(self, name: str) -> Json:
         return await self.kube.get(FLUID_SCHEDULES, ObjectKey(self.namespace, name))
 
@@ -212,12 +219,16 @@ class Play:
     async def has_jobs(self, count: int, schedule: str | None = None, within: float = 30.0) -> dict[str, Json]:
         """Wait until there are so many jobs, and answer them."""
 
-        async def enough() -> dict[str, Json] | None:
+        async def enough() -> list[dict[str, Json]]:
             jobs = await self.jobs(schedule)
-            return jobs if len(jobs) == count else None
+            return [jobs] if len(jobs) == count else []
 
-        found: dict[str, Json] = await auntil(enough, within, f"there are {count} jobs")  # type: ignore[assignment]
+        (found,) = await auntil(enough, within, f"there are {count} jobs")
         return found
+
+    async def tells(self, *reasons: str) -> None:
+        """Wait until exactly these events have been recorded, in this order."""
+        await auntil(lambda: [each.reason for each in self.told] == list(reasons), 10, f"the events are {reasons}")
 
     async def condition(self, name: str, kind: str = "Ready") -> Mapping[str, Any]:
         """One condition, {} where it is not there."""
