@@ -52,7 +52,7 @@ async def jobs(kube: Kube, key: ObjectKey) -> dict[str, str]:
 
 
 async def test_a_backfill_that_broke_off_goes_on_where_it_stopped(kube: Hindered, key: ObjectKey):
-    kube.fails_at = 3
+    kube.fails_at = kube.created + 3
     seen: list[Backfilled] = []
     with pytest.raises(Unreachable):
         await backfill(kube, key, FIRST, LAST, now=NOW, progress=seen.append)

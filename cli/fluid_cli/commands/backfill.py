@@ -106,8 +106,8 @@ async def _plan(session: Session, wish: _Wish, now: datetime) -> Plan:
     try:
         return plan(schedule, first, last, now=now, limit=wish.limit)
     except BadRange as error:
-        told = f"{local_text(first, zone)} to {local_text(last, zone)} ({zone.key})"
-        raise BadUsage(f"{_FROM} and {_TO}", f"{error}: {told}") from error
+        told = f"{local_text(first, zone)} to {local_text(last, zone)}, {zone.key}"
+        raise BadUsage(f"{_FROM} and {_TO}", f"{error} ({told})") from error
     except TooManyTimes as error:
         raise BadUsage("--limit", _too_many(wish.name, error)) from error
 

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from fluid_operator.timetables.creation import (
 )
 from support.fluid_command import Fluid, program
 from support.stages import Stage, work
+from support.waiting import until
 
 FULL = "fluidjob.jobs.fluidcalendar.com"
 WEEK = ("--from=2026-10-23", "--to=2026-10-25")
@@ -223,7 +225,7 @@ def test_who_sits_at_a_terminal_is_asked_before_many_are_created(bare: Stage, fl
     finally:
         os.close(ours)
         os.close(theirs)
-    assert (command.returncode, out) == (1, b"")
+    assert (command.returncode, out.strip()) == (1, b"")
     assert b"Create 31 jobs of nightly, for 2026-10-01 07:00+02:00 to 2026-10-31 07:00+01:00 (Europe/Berlin)?" in err
     assert bare.jobs() == {}
 
@@ -232,6 +234,21 @@ def test_a_script_is_not_asked(bare: Stage, fluid: Fluid):
     bare.apply(nightly())
     assert "31 created" in fluid.done("backfill", "nightly", "--from=2026-10-01", "--to=2026-10-31").err
     assert len(bare.jobs()) == 31
+
+
+def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(bare: Stage, fluid: Fluid):
+    bare.apply(nightly().spec(schedule="* * * * *"))
+    command = ("backfill", "nightly", "--from=2026-10-23T00:00Z", "--to=2026-10-23T16:39Z")
+    with fluid.going_on(*command) as going:
+        until(lambda: going.out.count("created") >= 3, 60, "some are created")
+        going.process.send_signal(signal.SIGINT)
+        assert going.ends() == 130
+        done = going.out.count(" created\n")
+        assert f"{done} of 1000 times are done: the same command goes on from there" in going.err
+    # The last answer may have been on its way.
+    there = len(bare.jobs())
+    assert there in (done, done + 1)
+    assert f"{1000 - there} created, {there} there already" in fluid.done(*command).err
 
 
 def test_backfilled_jobs_run_though_their_schedule_is_suspended(stage: Stage, fluid: Fluid):
