@@ -213,6 +213,8 @@ class JobRecord:
     deadline_at: int = 0
     finished_at: int = 0
     stopping: bool = False
+    begun: bool = False
+    """It has started once, and was held back since; `started_at` speaks of the time after that."""
     progress: Mapping[str, Any] | None = None
     result: bytes | None = None
     error: Mapping[str, Any] | None = None
@@ -281,6 +283,7 @@ class JobRecord:
             origin=_json(raw["origin"]) or {},
             tags=_json(raw["tags"]) or {},
             stopping=raw["stop"] is not None,
+            begun=raw["begun"] is not None,
             acknowledged=raw["acked"] is not None,
             progress=_json(values.read_progress(job_id, raw["progress"])) if raw["progress"] else None,
             result=values.read_result(job_id, raw["result"]) if raw["result"] else None,
@@ -324,6 +327,7 @@ RECORD_FIELDS = (
     "origin",
     "tags",
     "stop",
+    "begun",
     "acked",
     "progress",
     "result",

@@ -180,6 +180,8 @@ class Reconciler:
         if asks_to_cancel(view, wanted):
             return await self._cancel(key, view, wanted, link, record)
         if not record.started_at and _outdated(record, view, wanted):
+            if record.hash != wanted.hash and (record.begun or record.epoch):
+                return await self._take_back(link, record)
             return await self._enqueue(key, await self._with_spec(key, view), wanted, link, record)
         record = await self._adjust(view, wanted, link, record)
         return await self._tell(key, view, wanted, link, record)
@@ -197,6 +199,14 @@ class Reconciler:
         else:
             return record
         return await link.inspect(record.id) or record
+
+    async def _take_back(self, link: EnvironmentLink, record: JobRecord) -> Again:
+        """An attempt was made for another spec before the job came to be held. Whatever it did outside stands under
+        this id, which is the job's idempotency key: so the number is spent, and the next look takes the one after it.
+        """
+        if await link.withdraw(record.id) == "cancelled":
+            await link.acknowledge(record.id)
+        return Again(0.0)
 
     # -- steps --------------------------------------------------------------------------------------------------------
 
