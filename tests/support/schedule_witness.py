@@ -2,7 +2,8 @@
 twice and deleted in between is there to be counted."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import contextlib
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,8 +11,10 @@ from typing import Any
 
 from fluid_operator.jobs.view import JobView, project
 from fluid_operator.kube.client import Kube
+from fluid_operator.kube.errors import TooManyRequests, Unreachable
 from fluid_operator.kube.informer import Informer
 from fluid_operator.kube.keys import FLUID_JOBS, FLUID_SCHEDULES, ObjectKey
+from support.waiting import auntil
 
 MINUTE = timedelta(minutes=1)
 
@@ -37,24 +40,29 @@ class Witness:
         self.schedules: Informer[Told] = Informer(
             kube, FLUID_SCHEDULES, project=_told, on_change=lambda *change: None, namespaces=[namespace]
         )
-        self.gaps = 0
-        """How often the watch was lost since the first job: a job may have come and gone unseen then."""
         self.jobs: Informer[JobView] = Informer(
-            kube,
-            FLUID_JOBS,
-            project=project,
-            on_change=self._changed,
-            on_relist=self._relisted,
-            namespaces=[namespace],
+            kube, FLUID_JOBS, project=project, on_change=lambda *change: None, namespaces=[namespace]
         )
+        self._kube = kube
+        self._namespace = namespace
 
-    def _changed(self, key: ObjectKey, old: JobView | None, new: JobView | None) -> None:
-        if new is not None and (old is None or old.uid != new.uid):
-            self.created.setdefault(key.name, []).append(new)
-
-    def _relisted(self, jobs: Mapping[ObjectKey, JobView]) -> None:
-        if self.created:
-            self.gaps += 1
+    async def record(self, version: str) -> None:
+        """Note every FluidJob that is created after this resourceVersion, until cancelled. Not an informer: that lists
+        anew after a lost connection, and leaves out what came and went meanwhile; a busy API server ends watches.
+        Raises Gone when even this one cannot go on."""
+        while True:
+            with contextlib.suppress(Unreachable, TooManyRequests):
+                watch = self._kube.watch(
+                    FLUID_JOBS, self._namespace, resource_version=version, timeout=60, silence=100.0
+                )
+                async with watch as batches:
+                    async for events in batches:
+                        for event in events:
+                            version = event.object["metadata"]["resourceVersion"]
+                            if event.type == "ADDED":
+                                self.created.setdefault(event.object["metadata"]["name"], []).append(
+                                    project(event.object)
+                                )
 
     def active(self) -> list[tuple[str, JobView]]:
         """The jobs that have not ended, by name."""
@@ -85,16 +93,31 @@ class Witness:
 async def witnessing(kube: Kube, namespace: str) -> AsyncIterator[Witness]:
     """A witness that watches inside the block."""
     witness = Witness(kube, namespace)
-    tasks = [asyncio.create_task(each.run()) for each in (witness.jobs, witness.schedules)]
+    recording = asyncio.create_task(witness.record(await _version(kube, namespace)))
+    tasks = [recording, *(asyncio.create_task(each.run()) for each in (witness.jobs, witness.schedules))]
     try:
         async with asyncio.timeout(30):
             await witness.jobs.synced()
             await witness.schedules.synced()
         yield witness
+        assert not recording.done(), recording.exception()
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _version(kube: Kube, namespace: str) -> str:
+    """That of a namespace without FluidJobs. A server that has just learnt the kind asks for patience."""
+
+    async def found() -> str:
+        with contextlib.suppress(TooManyRequests):
+            page = await kube.list_page(FLUID_JOBS, namespace, limit=0)
+            assert not page.items, "a witness comes first"
+            return page.resource_version
+        return ""
+
+    return await auntil(found, 30, "the FluidJobs can be listed")
 
 
 def _told(raw: dict[str, Any]) -> Told:

@@ -158,11 +158,14 @@ class FluidScheduleStatus(ApiModel):
         list[Condition] | None,
         Field(max_length=16),
         map_by("type"),
-        doc("The state as facts: Ready, Reconciling, Stalled.", unset="nobody has looked yet."),
+        doc("The state as facts: Ready, Reconciling, Stalled, Suspended.", unset="nobody has looked yet."),
     ] = None
     timetable: Annotated[
         Annotated[str, Field(max_length=16_384)] | None,
-        doc("The expressions as they are read, each H as a number, and the zone.", unset="they cannot be read."),
+        doc(
+            "The expressions as they are read, each H as a number, and the zone.",
+            unset="they cannot be read.",
+        ),
     ] = None
     last_schedule_time: Annotated[Time | None, doc("The latest time that a job was created for.", unset="none.")] = None
     last_successful_time: Annotated[

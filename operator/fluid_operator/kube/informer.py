@@ -123,6 +123,10 @@ class Informer(Generic[T]):
         """Whether every scope has been listed and has lost nothing since, as far as anybody can know."""
         return len(self._connected) == len(self._scopes)
 
+    def knows(self, namespace: str) -> bool:
+        """Whether everything in this namespace has been listed once."""
+        return self._cache.position("" if "" in self._scopes else namespace) is not None
+
     async def synced(self) -> None:
         """Wait until every scope has been listed once. Await it beside `run`, in one task group."""
         await self._synced.wait()

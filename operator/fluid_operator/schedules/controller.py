@@ -28,6 +28,10 @@ from fluid_operator.schedules.view import ScheduleView, project
 
 _WORKERS: Final = 256
 """Looks side by side. They wait for answers, and those that wait for the same list share it."""
+_UNKNOWN_SECONDS: Final = 1.0
+"""Before the jobs of a namespace are known, a look would take the active ones out of the status. One namespace that
+cannot be listed holds up no other."""
+
 _STOP_SECONDS: Final = 1.0
 """A look that is cancelled loses nothing: the next leader looks again."""
 
@@ -73,45 +77,51 @@ class SchedulesController:
             history=History(guarded, archive=archive),
         )
         self._own = False
+        self._turn = asyncio.Lock()
 
     async def run(self) -> None:
         """Follow all FluidSchedules until cancelled. Raises only for a defect."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.informer.run(), name="fluidschedules informer")
             tasks.create_task(self._jobs.run(), name="jobs of schedules informer")
-            # A look that does not know the jobs would take the active ones out of the status.
-            await self._jobs.synced()
             tasks.create_task(self.agenda.run(), name="fluidschedules agenda")
             work = self.queue.run(_WORKERS, self.reconcile, grace=_STOP_SECONDS)
             tasks.create_task(work, name="fluidschedules workers")
 
     async def reconcile(self, key: ObjectKey) -> Again | None:
         """One look at one schedule."""
+        async with self._turn:
+            await asyncio.sleep(0)  # a look that asks nobody anything would keep the loop from everything else
         view = self.informer.get(key)
         if view is None or view.deleting:
             self._reconciler.forget(key)
             self.agenda.set(key, None)
             return None
+        if not self._jobs.knows(key.namespace):
+            return Again(_UNKNOWN_SECONDS)
         try:
             wanted = await self._reconciler.reconcile(key, view)
+        except NotFound:
+            return None  # it has just been deleted, which the watch tells
         except Conflict:
-            await self._refresh(key)
+            if not await self._refresh(key):
+                raise
             return Again(0.0)
         self.agenda.set(key, wanted.at)
         return None if wanted.after is None else Again(wanted.after)
 
-    async def _refresh(self, key: ObjectKey) -> None:
-        """Learn what somebody else has written before the watch tells."""
+    async def _refresh(self, key: ObjectKey) -> bool:
+        """Learn what somebody else has written before the watch tells; whether it was news."""
         try:
-            self._observe(await self._kube.get(FLUID_SCHEDULES, key))
+            return self._observe(await self._kube.get(FLUID_SCHEDULES, key))
         except NotFound:
-            return
+            return True
 
-    def _observe(self, raw: Json) -> None:
+    def _observe(self, raw: Json) -> bool:
         """Our own write: the cache learns it, and nobody needs to look at the schedule for that."""
         self._own = True
         try:
-            self.informer.observe(raw)
+            return self.informer.observe(raw)
         finally:
             self._own = False
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from fluid_operator.api.conditions import Reason
 from fluid_operator.kube.client import Json, Kube
-from fluid_operator.kube.errors import AlreadyExists, ApiError, NotFound
+from fluid_operator.kube.errors import AlreadyExists, ApiError, NotFound, ServerError
 from fluid_operator.kube.keys import FLUID_JOBS, ObjectKey
 from fluid_operator.schedules.status import Problem
 
@@ -22,20 +22,22 @@ class NotCreated(Exception):
         self.problem = problem
 
 
-async def create(kube: Kube, body: Json) -> Json:
-    """Create this FluidJob, and return it. One that is there already, from whomever, counts as created if its owner is
-    the same.
+async def create(kube: Kube, body: Json) -> tuple[Json, bool]:
+    """Create this FluidJob; returns it, and whether it is new. One that is there already, from whomever, is as good if
+    its owner is the same.
 
     Raises NotCreated when the name is another's or the job is refused, and a KubeError when nobody knows.
     """
     try:
-        return await kube.create(FLUID_JOBS, body)
+        return await kube.create(FLUID_JOBS, body), True
     except AlreadyExists:
-        return await _who_was_first(kube, body)
+        return await _who_was_first(kube, body), False
     except ApiError as error:
-        if error.retryable:
+        # A server that fails may fail for these objects alone, because of somebody's webhook: that has to be told.
+        if error.retryable and not isinstance(error, ServerError):
             raise
-        message = f"The API server refuses the job: {error.message[:_LONGEST_REFUSAL]}"
+        verb = "cannot create" if error.retryable else "refuses"
+        message = f"The API server {verb} the job: {error.message[:_LONGEST_REFUSAL]}"
         raise NotCreated(Problem(Reason.JOB_REFUSED, message)) from error
 
 

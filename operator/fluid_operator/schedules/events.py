@@ -1,7 +1,8 @@
 """What of a schedule is worth an event. Pure.
 
-Notes hold no times and no names of jobs, so that what repeats itself is one series with a count; the status has the
-times. A job that is created as it should be is no event: the job is there to be seen.
+Notes of what happens by itself hold no times and no names of jobs, so that what repeats itself is one series with a
+count; the status has the times. A problem is told in the words of its condition. A job that is created as it should be
+is no event: the job is there to be seen.
 """
 
 from __future__ import annotations

@@ -37,7 +37,8 @@ class ScheduleJobs:
         """Follow the jobs of these namespaces, or of all when none is given."""
         self._kube = kube
         self._wake = wake
-        self._by_owner: dict[str, dict[str, JobView]] = {}
+        self._by_owner: dict[tuple[str, str], dict[str, JobView]] = {}
+        """By namespace and uid: an owner elsewhere is none, whatever a reference says."""
         self._informer: Informer[JobView] = Informer(
             kube,
             FLUID_JOBS,
@@ -61,13 +62,13 @@ class ScheduleJobs:
             for task in self._lists:
                 task.cancel()
 
-    async def synced(self) -> None:
-        """Wait until every job is known."""
-        await self._informer.synced()
+    def knows(self, namespace: str) -> bool:
+        """Whether every job of this namespace is known."""
+        return self._informer.knows(namespace)
 
-    def of(self, uid: str) -> Jobs:
+    def of(self, namespace: str, uid: str) -> Jobs:
         """What is known of the jobs of a schedule."""
-        return self._by_owner.get(uid, _NONE)
+        return self._by_owner.get((namespace, uid), _NONE)
 
     async def active(self, namespace: str, uid: str) -> Jobs:
         """The jobs of a schedule that have not ended, as the API server has them now. Raises a KubeError."""
@@ -111,20 +112,21 @@ class ScheduleJobs:
 
     def _changed(self, key: ObjectKey, old: JobView | None, new: JobView | None) -> None:
         if old is not None and (new is None or new.schedule_uid != old.schedule_uid):
-            self._forget(key.name, old)
+            self._forget(key, old)
         if new is not None and new.schedule_uid:
-            self._by_owner.setdefault(new.schedule_uid, {})[key.name] = new
+            self._by_owner.setdefault((key.namespace, new.schedule_uid), {})[key.name] = new
         if not self._silent and (old is None or new is None or old.terminal != new.terminal):
             view = new or old
             if view is not None and view.schedule:
                 self._wake(ObjectKey(key.namespace, view.schedule))
 
-    def _forget(self, name: str, view: JobView) -> None:
-        jobs = self._by_owner.get(view.schedule_uid)
+    def _forget(self, key: ObjectKey, view: JobView) -> None:
+        owner = key.namespace, view.schedule_uid
+        jobs = self._by_owner.get(owner)
         if jobs is not None:
-            jobs.pop(name, None)
+            jobs.pop(key.name, None)
             if not jobs:
-                del self._by_owner[view.schedule_uid]
+                del self._by_owner[owner]
 
 
 def _project(raw: Json) -> JobView:

@@ -8,14 +8,16 @@ anywhere in between is repeated, by this operator or another, and finds the name
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import orjson
 
 from fluid_operator.api.conditions import ConditionType, Reason, find_condition
+from fluid_operator.api.fields import format_whole_time
 from fluid_operator.api.fluidschedule import ConcurrencyPolicy, FluidScheduleStatus
 from fluid_operator.api.meta import REQUEST_ANNOTATION, parse
 from fluid_operator.kube.client import Json, Kube
@@ -24,7 +26,7 @@ from fluid_operator.kube.events import Happening
 from fluid_operator.kube.keys import FLUID_JOBS, FLUID_SCHEDULES, ObjectKey
 from fluid_operator.patches import status_changes
 from fluid_operator.schedules import events
-from fluid_operator.schedules.course import ON_TIME, Course, begun, due
+from fluid_operator.schedules.course import Course, begun, due
 from fluid_operator.schedules.creation import NotCreated, create
 from fluid_operator.schedules.history import History
 from fluid_operator.schedules.jobs import Jobs, ScheduleJobs, counted, unfinished
@@ -37,6 +39,9 @@ log = logging.getLogger(__name__)
 
 _FIRST_RETRY: Final = 2.0
 _LONGEST_RETRY: Final = 60.0
+_CLOCK_SKEW: Final = timedelta(minutes=1)
+"""Between the clocks of API server and operator: by so much a new schedule may begin in the future."""
+
 _LAGGING: Final = 1.0
 """Seconds after which a list is asked again that knows more than the cache."""
 
@@ -74,6 +79,14 @@ class _Look:
     told: list[events.Told] = field(default_factory=list)
     problem: Problem | None = None
 
+    @contextmanager
+    def trying(self) -> Iterator[None]:
+        """What cannot be created inside is the problem that is told, and keeps nothing else from being done."""
+        try:
+            yield
+        except NotCreated as error:
+            self.problem = error.problem
+
     @property
     def raw(self) -> Json:
         """As much of the FluidSchedule as its jobs are made of."""
@@ -99,7 +112,7 @@ class ScheduleReconciler:
         jobs: ScheduleJobs,
         *,
         now: Callable[[], datetime],
-        observe: Callable[[Json], None],
+        observe: Callable[[Json], object],
         observer: SchedulesObserver,
         record: Callable[[Happening], None],
         history: History,
@@ -125,16 +138,19 @@ class ScheduleReconciler:
         now = self._now()
         course = course_of(status, begun(view.created))
         if isinstance(known.rules, Problem):
-            seen = Seen(view.generation, course, self._jobs.of(view.uid), problem=known.rules)
+            jobs = self._jobs.of(key.namespace, view.uid)
+            # When a template is mended, what was missed meanwhile is not forgotten; other expressions begin anew.
+            timetable = status.timetable if known.rules.reason is Reason.INVALID_SPEC else None
+            seen = Seen(view.generation, course, jobs, timetable=timetable, problem=known.rules)
             await self._write(key, view, before, fold(status, seen, now))
             self._tell(key, view.uid, status, known.rules)
             return Next()
         look = _Look(key, view, known.rules, _resumed(course, status, known.rules, now), now)
         wake = await self._advance(look)
-        await self._write(key, view, before, fold(status, _seen(look, self._jobs.of(view.uid)), now))
+        await self._write(key, view, before, fold(status, _seen(look, self._jobs_of(look), status), now))
         self._observer.missed(look.course.missed - course.missed)
         self._tell(key, view.uid, status, look.problem, look.told)
-        tidy = await self._history.tidy(key, self._jobs.of(view.uid), known.rules, look.course, now)
+        tidy = await self._history.tidy(key, self._jobs_of(look), known.rules, look.course, now)
         return Next(wake, self._soon(known, look, tidy))
 
     def _understand(self, key: ObjectKey, view: ScheduleView) -> _Known:
@@ -142,7 +158,7 @@ class ScheduleReconciler:
         if known is None or (known.uid, known.generation) != (view.uid, view.generation):
             rules: Rules | Problem
             try:
-                rules = understand(key, view.uid, orjson.loads(view.spec))
+                rules = understand(key, view)
             except Misunderstood as error:
                 rules = Problem(error.reason, str(error), stalled=True)
             known = self._known[key] = _Known(view.uid, view.generation, rules)
@@ -158,21 +174,38 @@ class ScheduleReconciler:
             return None
         found = due(rules.times, look.course, look.now, rules.window, rules.delay)
         if found.missed and found.until is not None:
-            before = found.until if found.time is None else found.time - timedelta(minutes=1)
-            look.course = look.course.dealt_with(before, missed=found.missed)
-            look.told.append(events.MISSED)
-        try:
-            if look.course.waiting is not None and not self._superseded(look, look.course.waiting, found.time):
+            self._pass(look, found.until if found.time is None else found.time - timedelta(minutes=1), found.missed)
+        if look.course.waiting is not None and not self._superseded(look, look.course.waiting, found.time):
+            with look.trying():
                 await self._release(look, look.course.waiting)
-            if found.time is not None and found.ripe is not None:
+        if found.time is not None and found.ripe is not None:
+            with look.trying():
                 await self._meet(look, found.time, found.ripe)
-        except NotCreated as error:
-            look.problem = error.problem
         return found.wake
+
+    def _pass(self, look: _Look, until: datetime, times: int) -> None:
+        """So many times up to this one are past, and nobody makes up for them. Those that have a job all the same, of a
+        look that could not record it or of a backfill, are not missed."""
+        cursor = look.course.cursor.timestamp()
+        there = {
+            view.scheduled for view in self._jobs_of(look).values() if cursor < view.scheduled <= until.timestamp()
+        }
+        missed = max(0, times - len(there))
+        look.course = look.course.dealt_with(until, missed=missed)
+        if there:
+            look.course = look.course.fired(datetime.fromtimestamp(max(there), UTC))
+        if missed:
+            look.told.append(events.MISSED)
+
+    def _jobs_of(self, look: _Look) -> Jobs:
+        return self._jobs.of(look.key.namespace, look.view.uid)
 
     async def _meet(self, look: _Look, time: datetime, ripe: datetime) -> None:
         """A time has come: create its job, unless another one stands in the way."""
         policy = look.rules.policy
+        if job_name(look.key.name, time) in self._jobs_of(look):
+            look.course = look.course.fired(time)
+            return
         if policy is not ConcurrencyPolicy.ALLOW:
             active = await self._in_the_way(look, time)
             if active is None:
@@ -181,8 +214,8 @@ class ScheduleReconciler:
             if active:
                 await self._yield(look, time, active)
                 return
-        await self._create(look, time)
-        self._observer.fired(self._now() - ripe)
+        if await self._create(look, time):
+            self._observer.fired(self._now() - ripe)
 
     async def _in_the_way(self, look: _Look, time: datetime) -> Jobs | None:
         """The active jobs that concurrencyPolicy counts, as of now; None: the job for this very time is one of them."""
@@ -206,7 +239,7 @@ class ScheduleReconciler:
         """Whether what waits is given up for a newer time: Replace must not create a job only to stop it again."""
         if newer is None or look.rules.policy is not ConcurrencyPolicy.REPLACE:
             return False
-        if job_name(look.key.name, waiting) in self._jobs.of(look.view.uid):
+        if job_name(look.key.name, waiting) in self._jobs_of(look):
             return False
         look.course = look.course.put_off()
         look.told.append(events.SKIPPED)
@@ -215,7 +248,7 @@ class ScheduleReconciler:
     async def _release(self, look: _Look, time: datetime) -> None:
         """Create the job that waits, when nothing stands in its way any more."""
         if look.rules.policy is not ConcurrencyPolicy.ALLOW:
-            known = unfinished(counted(self._jobs.of(look.view.uid)))
+            known = unfinished(counted(self._jobs_of(look)))
             # The job that waits may be there already: created by a look that could not record it.
             already = known.pop(job_name(look.key.name, time), None)
             if look.rules.policy is ConcurrencyPolicy.REPLACE:
@@ -230,10 +263,12 @@ class ScheduleReconciler:
                 return
         await self._create(look, time)
 
-    async def _create(self, look: _Look, time: datetime) -> None:
-        answer = await create(self._kube, job_for(look.raw, time, look.rules.timetable.zone))
+    async def _create(self, look: _Look, time: datetime) -> bool:
+        """Whether the job is new. Raises NotCreated."""
+        answer, new = await create(self._kube, job_for(look.raw, time, look.rules.timetable.zone))
         self._jobs.observe(answer)
         look.course = look.course.fired(time)
+        return new
 
     async def _cancel(self, look: _Look, active: Jobs) -> None:
         """Ask these jobs to stop, each once; their end wakes us."""
@@ -284,7 +319,7 @@ class ScheduleReconciler:
         waits = [tidy] if tidy is not None else []
         if look.problem:
             waits.append(min(_LONGEST_RETRY, _FIRST_RETRY * 2.0 ** min(known.failures - 1, 10)))
-        if look.course.waiting is not None and not unfinished(counted(self._jobs.of(look.view.uid))):
+        elif look.course.waiting is not None and not unfinished(counted(self._jobs_of(look))):
             waits.append(_LAGGING)
         return min(waits, default=None)
 
@@ -297,15 +332,33 @@ def _resumed(course: Course, status: FluidScheduleStatus, rules: Rules, now: dat
     return course.afresh(now) if resumed or status.timetable != rules.told else course
 
 
-def _seen(look: _Look, jobs: Jobs) -> Seen:
+def _clock_went_back(course: Course, now: datetime) -> Problem | None:
+    if course.cursor <= now + _CLOCK_SKEW:
+        return None
+    message = (
+        f"Times up to {format_whole_time(course.cursor)} are dealt with already, so the operator's clock was ahead, or "
+        "is behind. No time is served twice: the next job comes at nextScheduleTime. To begin earlier, delete the "
+        "schedule and create it again."
+    )
+    return Problem(Reason.CLOCK_WENT_BACK, message)
+
+
+def _still_refused(look: _Look, before: FluidScheduleStatus) -> Problem | None:
+    """The last job could not be created and its time is over: that stays told until one is created, or the schedule is
+    changed."""
+    ready = find_condition(before.conditions or (), ConditionType.READY)
+    if ready is None or ready.reason not in (Reason.JOB_REFUSED, Reason.NAME_COLLISION):
+        return None
+    if look.course.last != before.last_schedule_time or ready.observed_generation != look.view.generation:
+        return None
+    return Problem(Reason(ready.reason), ready.message)
+
+
+def _seen(look: _Look, jobs: Jobs, before: FluidScheduleStatus) -> Seen:
     rules, course = look.rules, look.course
-    problem = look.problem
-    if problem is None and course.last is not None and course.last > look.now + ON_TIME:
-        problem = Problem(
-            Reason.CLOCK_WENT_BACK,
-            f"The operator's clock says {look.now:%Y-%m-%d %H:%M} UTC, and a job for a later time exists already. No "
-            "time is served twice, so the next job comes at nextScheduleTime.",
-        )
+    problem = look.problem or _clock_went_back(course, look.now)
+    if problem is None and not rules.suspended:
+        problem = _still_refused(look, before)
     return Seen(
         generation=look.view.generation,
         course=course,

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import orjson
+
 from fluid_operator.api.conditions import Reason
 from fluid_operator.api.errors import InvalidSpec
 from fluid_operator.api.fluidschedule import ConcurrencyPolicy, FluidScheduleSpec
 from fluid_operator.api.meta import parse
+from fluid_operator.jobs.view import MAX_DEPTH
 from fluid_operator.kube.keys import ObjectKey
 from fluid_operator.schedules.ahead import Ahead
 from fluid_operator.schedules.course import jitter
+from fluid_operator.schedules.view import ScheduleView
 from fluid_operator.timetables.creation import check_template
 from fluid_operator.timetables.cron import Timetable
 from fluid_operator.timetables.errors import CronError, TemplateError, UnknownTimeZone
@@ -59,8 +63,12 @@ class Rules:
         return jitter(self.uid, time, self.jitter_seconds, self.times.after(time))
 
 
-def understand(key: ObjectKey, uid: str, raw: Mapping[str, Any]) -> Rules:
+def understand(key: ObjectKey, view: ScheduleView) -> Rules:
     """Read a spec. Raises Misunderstood."""
+    if view.too_deep:
+        message = f"spec.jobTemplate.spec: is nested in more than {MAX_DEPTH} levels, which no FluidJob may be"
+        raise Misunderstood(Reason.INVALID_SPEC, message)
+    raw: Mapping[str, Any] = orjson.loads(view.spec)
     try:
         spec = parse(FluidScheduleSpec, raw)
         check_template(raw)
@@ -73,7 +81,7 @@ def understand(key: ObjectKey, uid: str, raw: Mapping[str, Any]) -> Rules:
     except CronError as error:
         raise Misunderstood(Reason.INVALID_SCHEDULE, f"{_place(spec, error)}: {error}") from error
     return Rules(
-        uid=uid,
+        uid=view.uid,
         timetable=timetable,
         times=Ahead(timetable),
         policy=spec.concurrency_policy or ConcurrencyPolicy.ALLOW,

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from heapq import heapify, heappop, heapreplace
 from itertools import islice
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -30,6 +31,9 @@ _DAY: Final = timedelta(days=1)
 _INSTANT: Final = timedelta(microseconds=1)
 _MINUTE: Final = timedelta(minutes=1)
 _MINUTES_PER_DAY: Final = 1440
+_HORIZON: Final = timedelta(days=50 * 366)
+"""As far as cronsim looks for a local time. One that comes each few years may be one that the clock always leaves
+out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +86,21 @@ class Timetable:
         return total
 
     def _from(self, moment: datetime) -> Iterator[datetime]:
-        time = self.after(moment)
-        while time is not None:
-            yield time
-            time = self.after(time)
+        """Each expression is asked only when its own time has been told: some take milliseconds."""
+        found = ((_after(cron, self.zone, moment.astimezone(UTC)), number) for number, cron in enumerate(self.crons))
+        ahead = [(time, number) for time, number in found if time is not None]
+        heapify(ahead)
+        told: datetime | None = None
+        while ahead:
+            time, number = ahead[0]
+            if time != told:
+                yield time
+                told = time
+            following = _after(self.crons[number], self.zone, time)
+            if following is None:
+                heappop(ahead)
+            else:
+                heapreplace(ahead, (following, number))
 
 
 def _after(cron: Cron, zone: ZoneInfo, moment: datetime) -> datetime | None:
@@ -93,7 +108,10 @@ def _after(cron: Cron, zone: ZoneInfo, moment: datetime) -> datetime | None:
     will be put back."""
     offset = min(offset_at(zone, moment), offset_at(zone, moment + LONGEST_STEP_BACK))
     repeated: datetime | None = None
-    for local in wallclock.forward(cron.resolved, (moment + offset).replace(tzinfo=None)):
+    start = (moment + offset).replace(tzinfo=None)
+    for local in wallclock.forward(cron.resolved, start):
+        if local - start > _HORIZON:
+            break
         times = _times(cron, zone, local)
         if times is None:
             continue
@@ -109,7 +127,10 @@ def _until(cron: Cron, zone: ZoneInfo, moment: datetime) -> datetime | None:
     """The latest time that is not later than `moment`: `_after` backwards."""
     offset = max(offset_at(zone, moment), offset_at(zone, moment - LONGEST_STEP_BACK))
     shown_first: datetime | None = None
-    for local in wallclock.backward(cron.resolved, (moment + offset).replace(tzinfo=None)):
+    start = (moment + offset).replace(tzinfo=None)
+    for local in wallclock.backward(cron.resolved, start):
+        if start - local > _HORIZON:
+            break
         times = _times(cron, zone, local)
         if times is None:
             continue

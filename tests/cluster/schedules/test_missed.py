@@ -141,7 +141,7 @@ async def test_a_clock_that_goes_back_serves_no_time_twice_and_says_so(play):
         await play.reaches("s", lambda s: "ClockWentBack" in str(s), "the status tells it")
         ready = await play.condition("s")
         assert (ready["status"], ready["reason"]) == ("False", "ClockWentBack")
-        assert "2050-01-11 11:55" in ready["message"]
+        assert "2050-01-11T12:01:00Z" in ready["message"]
         assert (await play.condition("s", "Reconciling"))["status"] == "True"
         assert await play.condition("s", "Stalled") == {}
         for minutes in range(-5, 2):

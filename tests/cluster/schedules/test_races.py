@@ -162,7 +162,6 @@ class Race:
 
     def counts(self, until: datetime) -> Mapping[str, Count]:
         """By schedule. Fails where a time has fired twice, or one that was not due."""
-        assert self.witness.gaps == 0
         doubles = {name: len(views) for name, views in self.witness.created.items() if len(views) > 1}
         assert doubles == {}
         found = {}
