@@ -8,10 +8,10 @@ PEERS := .venv-bench/.ready
 DEV := $(BIN)/python -m fluid_dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock lock-check lint types imports crds generated packages binaries test field-matrix demo demo-check demo-queue bench-queue bench-jobs soak down clean
+.PHONY: help setup lock lock-check lint types imports crds generated packages binaries image test field-matrix demo demo-check demo-queue bench-queue bench-jobs bench-schedules soak down clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: $(READY) ## Create .venv with the pinned packages; nothing to do if it is up to date
 
@@ -51,21 +51,24 @@ generated: crds ## Fail if generated files are not what is committed
 	  { git status --short -- $(GENERATED); echo "generated files have changed: commit what 'make crds' wrote" >&2; exit 1; }
 
 packages: ## Install the distribution packages that demo and tests need (as root), or name them
-	@scripts/packages
+	@scripts/packages $(if $(NODE)$(filter node,$(LEVEL)),node)
 
-binaries: $(READY) ## Find or build the programs of the local cluster
-	@$(DEV) binaries
+binaries: $(READY) ## Find or build the programs of the local cluster; NODE=1: of a real node too
+	@$(DEV) binaries $(if $(NODE),--node)
 
-test: $(READY) packages ## All tests; LEVEL=unit|queue|cluster for one level, K=expr to pick
-	@case "$(LEVEL)" in ""|cluster) $(DEV) binaries > /dev/null;; esac
+image: $(READY) ## Build the image from the Dockerfile into an archive (Docker, or buildah as root)
+	@$(DEV) image
+
+test: $(READY) packages ## All tests; LEVEL=unit|queue|cluster|node for one level, K=expr to pick
+	@case "$(LEVEL)" in ""|cluster) $(DEV) binaries > /dev/null;; node) $(DEV) binaries --node > /dev/null;; esac
 	@scripts/test "$(LEVEL)" "$(K)"
 
 field-matrix: $(READY) packages ## What the tests prove about each field of FluidJob; O=json for programs
 	@$(DEV) binaries > /dev/null
 	@scripts/field-matrix $(if $(O),-o $(O))
 
-demo: $(READY) packages ## Start the demo, or what of it does not run any more
-	@$(DEV) up
+demo: $(READY) packages ## Start the demo, or what of it does not run any more; NODE=1: with a real node (root)
+	@$(DEV) $(if $(NODE),node-up,up)
 
 demo-check: $(READY) ## Compare the demo's examples with what they promise
 	@$(DEV) demo-check
@@ -79,6 +82,9 @@ bench-queue: $(READY) $(PEERS) packages ## Measure the queue beside its peers: s
 bench-jobs: $(READY) packages ## Measure FluidJobs beside native Jobs and a bare client: some 15 minutes; QUICK=1: three
 	@$(BIN)/python -m benchmarks.jobs $(if $(QUICK),--quick)
 
+bench-schedules: $(READY) packages ## Measure FluidSchedules beside CronJobs: some 8 minutes; QUICK=1: three
+	@$(BIN)/python -m benchmarks.schedules $(if $(QUICK),--quick)
+
 $(PEERS): requirements-bench.lock
 	@$(PYTHON) -m venv --clear $(@D)
 	@echo "installing the peers into $(@D) ..."
@@ -89,7 +95,7 @@ soak: $(READY) packages ## Jobs by the thousand while parts are killed and froze
 	@$(DEV) binaries > /dev/null
 	@PYTHONPATH=tests $(BIN)/python -m soak --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED))
 
-down: $(READY) ## Stop what make demo and make demo-queue started, and remove its state
+down: $(READY) ## Stop whatever the demos started, and remove its state
 	@$(DEV) down
 
 clean: ## Stop the demo; remove .venv and all caches of this checkout (built programs stay in the user's cache)

@@ -15,6 +15,8 @@ from fluid_dev import smtp_server
 from fluid_dev.cluster import Cluster
 from fluid_dev.demo import Demo
 from fluid_dev.errors import DevError, Interrupted
+from fluid_dev.image_build import project_image
+from fluid_dev.node_demo import NodeDemo
 from fluid_dev.queue_demo import QueueDemo
 from fluid_dev.smtp import AUTH_VARIABLE
 
@@ -23,13 +25,14 @@ State = Annotated[Path, typer.Option(help="Where everything of it lies.")]
 _CHECKOUT = Path(__file__).parents[2]
 _LOCAL = _CHECKOUT / ".local"
 _QUEUE = "queue"
+_NODE = "node"
 
 
 @app.command()
-def binaries() -> None:
+def binaries(node: Annotated[bool, typer.Option("--node", help="Those of a real node too.")] = False) -> None:
     """Find or build the programs of a cluster and print where they are."""
-    found = programs.provide()
-    for name, path in vars(found).items():
+    found = vars(programs.provide()) | (vars(programs.provide_node()) if node else {})
+    for name, path in found.items():
         print(f"{name.replace('_', '-'):24} {path}")
 
 
@@ -40,8 +43,22 @@ def up(state: State = _LOCAL) -> None:
 
 
 @app.command()
+def node_up(state: State = _LOCAL) -> None:
+    """Start a control plane with a real node, and try the image of this checkout in it (as root)."""
+    NodeDemo(_CHECKOUT, state / _NODE).up()
+
+
+@app.command()
+def image() -> None:
+    """Build the image of this checkout, unless that was done, and print its name and its archive."""
+    built = project_image(_CHECKOUT)
+    print(built.tag, built.archive)
+
+
+@app.command()
 def down(state: State = _LOCAL) -> None:
-    """Stop both demos and remove everything that they left on the disk."""
+    """Stop all demos and remove everything that they left."""
+    NodeDemo(_CHECKOUT, state / _NODE).down()
     QueueDemo(_CHECKOUT, state / _QUEUE).down()
     Demo(_CHECKOUT, state).down()
 

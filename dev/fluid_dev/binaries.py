@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fluid_dev import building
 from fluid_dev.errors import MissingTool
-from fluid_dev.tools import FAKE_NODE_TOOLS, TOOLS, Tool
+from fluid_dev.tools import FAKE_NODE_TOOLS, NODE_TOOLS, TOOLS, Tool
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,22 @@ class FakeNodeBinaries:
     kwok: Path
 
 
+@dataclass(frozen=True)
+class NodeBinaries:
+    """What a cluster needs besides, for pods to run on this machine."""
+
+    kubelet: Path
+    kube_proxy: Path
+    kube_scheduler: Path
+    containerd: Path
+    containerd_shim_runc_v2: Path
+    ctr: Path
+    bridge: Path
+    host_local: Path
+    runc: Path
+    coredns: Path
+
+
 def provide(*, may_build: bool = True) -> Binaries:
     """All programs of a cluster; builds what is nowhere yet, or raises MissingTool if it may not."""
     return Binaries(**_paths(TOOLS, may_build))
@@ -42,6 +58,11 @@ def provide(*, may_build: bool = True) -> Binaries:
 def provide_fake_nodes(*, may_build: bool = True) -> FakeNodeBinaries:
     """As `provide`, for the programs that only a cluster with fake nodes runs."""
     return FakeNodeBinaries(**_paths(FAKE_NODE_TOOLS, may_build))
+
+
+def provide_node(*, may_build: bool = True) -> NodeBinaries:
+    """As `provide`, for the programs that only a cluster with a real node runs."""
+    return NodeBinaries(**_paths(NODE_TOOLS, may_build))
 
 
 def _paths(tools: Sequence[Tool], may_build: bool) -> dict[str, Path]:
@@ -65,7 +86,7 @@ def _in_named_folder(tool: Tool) -> Path | None:
 
 
 def _on_path(tool: Tool) -> Path | None:
-    found = shutil.which(tool.name)
+    found = shutil.which(tool.name) if tool.version_args else None
     if found is None:
         return None
     try:

@@ -25,13 +25,15 @@ _COLD_BUILD_BYTES = 10 * _GIB
 _WARM_BUILD_BYTES = 2 * _GIB
 _USUAL_GO = Path("/usr/local/go/bin/go")  # where Go's own installer puts it, without touching PATH
 _FLAGS = ("-trimpath",)
-_ENVIRONMENT = {"GOFLAGS": "-buildvcs=false -p=2", "CGO_ENABLED": "0", "GOWORK": "off"}
+_ENVIRONMENT = {"GOFLAGS": "-buildvcs=false -p=2", "GOWORK": "off"}
 _INSTALL_GO = "install Go 1.26 or newer (https://go.dev/dl), or put the programs into a folder named by FLUID_BIN_DIR"
 # What the Go command says, and what the reader should do about it.
 _KNOWN_FAILURES = (
     ("no space left on device", "the disk is full: free about 10 GiB"),
     ("requires go >=", "this Go is too old: install the newest Go"),
     ("dial tcp", "Go could not reach its module proxy: check the network and GOPROXY"),
+    ("libseccomp", "the headers of libseccomp are missing: run 'scripts/packages node' as root"),
+    ("executable file not found", "a C compiler or pkg-config is missing: run 'scripts/packages node' as root"),
     ("signal: killed", "the compiler was killed, probably for lack of memory: it needs about 3 GiB"),
 )
 
@@ -70,14 +72,14 @@ def _build_into(target: Path, tool: Tool, go: Path) -> None:
         leftover.unlink()
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     log = target.with_name(f"{target.name}.log")
-    command = [str(go), "build", *_FLAGS, f"-ldflags={tool.linker_flags}", "-o", str(temporary), tool.package]
+    command = [str(go), "build", *_flags(tool), f"-ldflags={tool.linker_flags}", "-o", str(temporary), tool.package]
     try:
         # Without its parent a build would go on unseen and without the lock.
         with log.open("wb") as output:
             done = subprocess.run(
                 ["setpriv", "--pdeathsig", "TERM", "--", *command],
                 cwd=tool.folder,
-                env={**os.environ, **_ENVIRONMENT},
+                env={**os.environ, **_environment(tool)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -91,6 +93,14 @@ def _build_into(target: Path, tool: Tool, go: Path) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     log.unlink()
+
+
+def _flags(tool: Tool) -> list[str]:
+    return [*_FLAGS, *([f"-tags={','.join(tool.tags)}"] if tool.tags else [])]
+
+
+def _environment(tool: Tool) -> dict[str, str]:
+    return {**_ENVIRONMENT, "CGO_ENABLED": "1" if tool.cgo else "0"}
 
 
 def _reason(output: str) -> str:
@@ -119,7 +129,7 @@ def _only_build(cache: Path) -> Iterator[None]:
 
 def _key(tool: Tool, go_version: str) -> str:
     """One folder per (module, version, Go version, flags); readable, so that old ones can be removed by hand."""
-    flags = "\n".join([tool.module, *_FLAGS, tool.linker_flags, *sorted(_ENVIRONMENT.values())])
+    flags = "\n".join([tool.module, *_flags(tool), tool.linker_flags, *sorted(_environment(tool).values())])
     digest = hashlib.sha256(flags.encode()).hexdigest()[:12]
     return f"{tool.folder.name}-{tool.version}-{go_version}-{digest}"
 

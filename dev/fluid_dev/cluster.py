@@ -20,7 +20,7 @@ from fluid_dev.binaries import Binaries
 from fluid_dev.errors import ClusterError, ProcessDied, TimedOut
 from fluid_dev.etcd import Etcd
 from fluid_dev.pki import Authority
-from fluid_dev.ports import free_port, is_free
+from fluid_dev.ports import LOOPBACK, free_port, is_free
 from fluid_dev.processes import Process
 from fluid_dev.waiting import until
 
@@ -39,13 +39,16 @@ class Cluster:
         state: Path,
         binaries: Binaries,
         *,
+        address: str = LOOPBACK,
         die_with_parent: bool = False,
         apiserver_args: Sequence[str] = (),
         all_controllers: bool = False,
         controller_manager_args: Sequence[str] = (),
         logs: Path | None = None,
     ) -> None:
-        """`die_with_parent`: the kernel kills every process as soon as the thread that started it ends.
+        """`address`: where the API server listens, if pods must reach it.
+
+        `die_with_parent`: the kernel kills every process as soon as the thread that started it ends.
 
         `all_controllers`: also those that an operator without pods does not need, such as that of Jobs.
         """
@@ -53,6 +56,7 @@ class Cluster:
         self.binaries = binaries
         self.kubeconfig = state / "kubeconfig"
         self.ca = state / "pki" / "ca.crt"
+        self._address = address
         self._port_file = state / "port"
         self._apiserver_args = tuple(apiserver_args)
         self._all_controllers = all_controllers
@@ -71,7 +75,7 @@ class Cluster:
 
     @property
     def server(self) -> str:
-        return f"https://127.0.0.1:{self.port}"
+        return f"https://{self._address}:{self.port}"
 
     @property
     def running(self) -> bool:
@@ -217,8 +221,8 @@ class Cluster:
 
     def _choose_port(self) -> None:
         """Keep the old port if it is ours or free: clients that know it find the server again."""
-        if not self._port_file.exists() or not (self._apiserver.running or is_free(self.port)):
-            self._port_file.write_text(str(free_port()))
+        if not self._port_file.exists() or not (self._apiserver.running or is_free(self.port, self._address)):
+            self._port_file.write_text(str(free_port(self._address)))
 
     def _wait_ready(self) -> None:
         until(self._ready, _START_SECONDS, f"the API server is ready at {self.server}")
@@ -250,7 +254,7 @@ class Cluster:
         config = self.write_kubeconfig(self.state / "controller-manager.kubeconfig", *_CONTROLLER_MANAGER)
         self._apiserver.argv = [
             self.binaries.kube_apiserver,
-            *control_plane.apiserver_args(authority, etcd=self._etcd.url, port=self.port),
+            *control_plane.apiserver_args(authority, etcd=self._etcd.url, address=self._address, port=self.port),
             *self._apiserver_args,
         ]
         self._controller_manager.argv = [

@@ -4,6 +4,7 @@ Default flags are right where nothing is said here; each of these was needed to 
 nodes. Starts nothing itself.
 """
 
+import ipaddress
 from pathlib import Path
 
 from fluid_dev.pki import Authority
@@ -20,16 +21,18 @@ _CONTROLLERS = (
 )
 
 
-def apiserver_args(authority: Authority, *, etcd: str, port: int) -> list[str]:
-    certificate, key = authority.server("apiserver")
+def apiserver_args(authority: Authority, *, etcd: str, address: str, port: int) -> list[str]:
+    """`address`: where it listens, and what the Service `kubernetes` leads to unless it is a loopback address."""
+    certificate, key = authority.server("apiserver", [address])
+    loopback = ipaddress.ip_address(address).is_loopback
     kubelet_certificate, kubelet_key = authority.client("kubelet-client", "kubelet-client", ["system:masters"])
     account_public, account_private = authority.key_pair("service-accounts")
     return [
         f"--etcd-servers={etcd}",
-        "--bind-address=127.0.0.1",
+        f"--bind-address={address}",
         f"--secure-port={port}",
-        "--advertise-address=127.0.0.1",
-        "--endpoint-reconciler-type=none",  # else it refuses to advertise a loopback address
+        f"--advertise-address={address}",
+        *(["--endpoint-reconciler-type=none"] if loopback else []),  # else it refuses to advertise such an address
         "--service-cluster-ip-range=10.96.0.0/16",
         f"--tls-cert-file={certificate}",
         f"--tls-private-key-file={key}",

@@ -8,6 +8,8 @@
     ├── PortTaken        somebody else listens on the port
     ├── TimedOut         something did not become true in time
     ├── ClusterError     the local Kubernetes did not do what it was asked
+    ├── NodeError        the local node did not start, stop, or do what it was asked
+    ├── ImageError       a container image could not be made
     ├── DemoError        the demo did not reach what its examples promise
     └── Interrupted      somebody pressed Ctrl-C or sent SIGTERM
 
@@ -74,6 +76,14 @@ class TimedOut(DevError):
 
 class ClusterError(DevError):
     """The local Kubernetes did not start, stop or answer as it should; the cause is chained."""
+
+
+class NodeError(DevError):
+    """The local node did not start, stop or do what it was asked; or this machine cannot have one."""
+
+
+class ImageError(DevError):
+    """A container image could not be made; the message says why and what to do."""
 
 
 class DemoError(DevError):

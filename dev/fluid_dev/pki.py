@@ -49,10 +49,12 @@ class Authority:
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         self._key = key
 
-    def server(self, name: str) -> tuple[Path, Path]:
-        """Certificate and key files of the API server, for its loopback and in-cluster names."""
+    def server(self, name: str, addresses: Sequence[str] = ()) -> tuple[Path, Path]:
+        """Certificate and key files of the API server, for its loopback and in-cluster names and these addresses."""
         names: list[x509.GeneralName] = [x509.DNSName(value) for value in _SERVER_NAMES]
-        names += [x509.IPAddress(ipaddress.ip_address(value)) for value in _SERVER_ADDRESSES]
+        names += [
+            x509.IPAddress(ipaddress.ip_address(value)) for value in dict.fromkeys((*_SERVER_ADDRESSES, *addresses))
+        ]
         return self._leaf(name, _subject("kube-apiserver", ()), x509.SubjectAlternativeName(names))
 
     def client(self, name: str, user: str, groups: Sequence[str] = ()) -> tuple[Path, Path]:

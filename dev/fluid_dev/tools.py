@@ -17,8 +17,13 @@ class Tool:
     folder: Path
     """Where the go.mod and go.sum lie that pin the module and everything below it."""
     version_args: tuple[str, ...]
+    """How to ask a program on PATH for its version; empty: what PATH has under this name is something else."""
     stamp: bool = False
     """Kubernetes reports a version only if the linker is told one."""
+    tags: tuple[str, ...] = ()
+    """Build tags."""
+    cgo: bool = False
+    """Needs a C compiler, and the headers of what it links."""
 
     @property
     def version(self) -> str:
@@ -63,4 +68,33 @@ _KWOK = "sigs.k8s.io/kwok"
 FAKE_NODE_TOOLS = (
     _kubernetes("kube-scheduler", "--version"),
     Tool("kwok", _KWOK, f"{_KWOK}/cmd/kwok", MODULES / "kwok", ("--version",)),
+)
+_CONTAINERD = "github.com/containerd/containerd/v2"
+_CNI = "github.com/containernetworking/plugins"
+_RUNC = "github.com/opencontainers/runc"
+_COREDNS = "github.com/coredns/coredns"
+
+
+def _containerd(name: str, *version_args: str) -> Tool:
+    return Tool(name, _CONTAINERD, f"{_CONTAINERD}/cmd/{name}", MODULES / "containerd", version_args)
+
+
+def _cni(name: str) -> Tool:
+    """Not from PATH: iproute2 has a program `bridge` too."""
+    return Tool(name.rpartition("/")[2], _CNI, f"{_CNI}/plugins/{name}", MODULES / "cni", ())
+
+
+# Only for a cluster with a real node, which takes root and some minutes of building.
+NODE_TOOLS = (
+    _kubernetes("kubelet", "--version"),
+    _kubernetes("kube-proxy", "--version"),
+    _kubernetes("kube-scheduler", "--version"),
+    _containerd("containerd", "--version"),
+    _containerd("containerd-shim-runc-v2", "-v"),
+    _containerd("ctr", "--version"),
+    _cni("main/bridge"),
+    _cni("ipam/host-local"),
+    # Without seccomp no pod starts that asks for the profile RuntimeDefault, and that is every one of ours.
+    Tool("runc", _RUNC, _RUNC, MODULES / "runc", ("--version",), tags=("seccomp",), cgo=True),
+    Tool("coredns", _COREDNS, _COREDNS, MODULES / "coredns", ("-version",)),
 )
