@@ -133,6 +133,8 @@ def test_schedules_belong_to_the_first_shard_and_their_jobs_to_all(minute: Minut
     stage = minute.well.stage
     names = [job_name(each, minute.time) for each in TICKS]
     assert {Shard(1, 2).owns(ObjectKey(stage.namespace, name)) for name in names} == {True, False}
+    for each in TICKS:
+        the_job(minute, minute.well, each)
     job_ids = [stage.reaches(name, "Succeeded")["jobId"] for name in names]
     assert all(len(stage.starts(each)) == 1 for each in job_ids)
     first, second = minute.well.operators
