@@ -91,6 +91,7 @@ def test_a_name_that_no_time_has_locks_none(name):
 
 
 schedules = st.from_regex(r"[a-z0-9]([-.a-z0-9]{0,50}[a-z0-9])?", fullmatch=True)
+# The bounds must have no zone: hypothesis adds it.
 times = st.datetimes(datetime(2020, 1, 1), datetime(2150, 1, 1), timezones=st.just(UTC)).map(  # noqa: DTZ001
     lambda time: time.replace(second=0, microsecond=0)
 )

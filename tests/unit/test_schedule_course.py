@@ -96,7 +96,7 @@ def test_jitter_moves_the_moment_but_not_the_time():
 
 
 def test_while_the_jitter_of_the_latest_runs_the_one_before_it_is_due():
-    late = lambda time: timedelta(minutes=5) if time == at(20) else timedelta()  # noqa: E731
+    late = lambda time: timedelta(minutes=5) if time == at(20) else timedelta()  # noqa: E731 - as above
     found = due(Every(10), FRESH, at(22), HOUR, late)
     assert (found.time, found.missed, found.wake) == (at(10), 1, at(25))
 
