@@ -177,9 +177,6 @@ def _notes(job: Job) -> Iterator[str]:
     history = job.status.get("attemptHistory") or ({"attempt": 1},)
     if history[0]["attempt"] > 1:
         yield f"Attempts before number {history[0]['attempt']} are no longer kept."
-    unsupported = job.condition("NotYetSupported")
-    if unsupported.holds:
-        yield f"Without effect: {unsupported.message}."
     if job.deleting:
         yield "The object is being deleted."
 

@@ -138,7 +138,7 @@ class Job:
     def handled_request(self) -> str:
         return str(self.status.get("lastHandledRequest") or "")
 
-    def condition(self, kind: Literal["Ready", "Failed", "Complete", "Suspended", "NotYetSupported"]) -> Condition:
+    def condition(self, kind: Literal["Ready", "Failed", "Complete", "Suspended"]) -> Condition:
         """The condition of this type."""
         for each in self.status.get("conditions") or ():
             if each.get("type") == kind:

@@ -5,34 +5,26 @@ restarts what died, `down` stops it all, whoever started it. How the operator an
 `_operator` and `_worker`, and nowhere else.
 """
 
-import contextlib
-import json
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from fluid_dev import binaries, examples
 from fluid_dev.cluster import ADMIN, Cluster
-from fluid_dev.errors import DemoError, TimedOut
+from fluid_dev.errors import DemoError
 from fluid_dev.etcd import socket_folder
-from fluid_dev.examples import Promise
+from fluid_dev.example_run import ExampleRun
 from fluid_dev.exclusive import only_command
 from fluid_dev.processes import Process, reap
 from fluid_dev.progress import step
 from fluid_dev.redis import RedisServer
 from fluid_dev.smtp import SmtpCatcher
-from fluid_dev.waiting import until
 
 NAMESPACE = "fluid-demo"
 ENVIRONMENT = "default"
 REDIS_SECRET = "fluid-redis"  # noqa: S105 - the name of a Secret
-_STEADY_SECONDS = 60.0
 _PATIENCE_SECONDS = 15.0
 
 
@@ -62,13 +54,18 @@ class Demo:
             with step("starting the operator and a worker"):
                 for program in programs:
                     program.ensure()
+            run = self._run(cluster)
             with step("applying the examples"):
-                self._apply_examples(cluster, programs)
-            with step("letting them run for a while"), contextlib.suppress(TimedOut):
-                self._wait_kept(cluster, self._promises(), _PATIENCE_SECONDS)
-            for program in programs:
-                program.check()
+                run.start(lambda: _check(programs), f"see {self._logs}/operator.log")
+            with step("letting them run for a while"):
+                run.wait_kept(_PATIENCE_SECONDS)
+            _check(programs)
         self._say_how_to_go_on(cluster)
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and not stopped since."""
+        return self.kubeconfig.exists()
 
     def down(self) -> None:
         """Stop everything of this folder, also after a killed `up`, and remove the folder."""
@@ -86,19 +83,10 @@ class Demo:
 
     def check(self, within: float) -> None:
         """Wait until every example is as its annotations promise; DemoError and a table of differences otherwise."""
-        promises = self._promises()
-        if not promises:
-            raise DemoError(f"no example in {self._examples} promises anything")
-        if not self.kubeconfig.exists():
+        if not self.running:
             raise DemoError("the demo does not run: start it with 'make demo'")
         cluster = self._cluster(binaries.provide(may_build=False))
-        with contextlib.suppress(TimedOut):  # the table tells more than this error would
-            self._wait_kept(cluster, promises, within)
-        differences = self._differences(cluster, promises)
-        Console().print(_table(differences))
-        failed = sum(bool(found) for found in differences.values())
-        if failed:
-            raise DemoError(f"{failed} of {len(promises)} examples are not as promised; logs are in {self._logs}")
+        self._run(cluster).check(within, f"logs are in {self._logs}")
 
     # The two programs on show ------------------------------------------------------------------------------------
 
@@ -120,7 +108,7 @@ class Demo:
             "FLUID_IMAGE": "local",
             "FLUID_HEALTH_HOST": "127.0.0.1",
             "FLUID_HEALTH_PORT": "0",
-            "SMTP_URL": f"smtp://127.0.0.1:{self._smtp.port}",
+            "SMTP_URL": self._smtp.url,
             "EMAIL_FROM": "Fluid Jobs <jobs@example.com>",
         }
         return self._program("worker", "fluid_processors", env)
@@ -138,61 +126,10 @@ class Demo:
         cluster.start()
         cluster.write_kubeconfig(self.kubeconfig, *ADMIN, namespace=NAMESPACE)
         cluster.apply_crds(self._crds)
-        self._apply(cluster, [_namespace()])
-        self._apply(cluster, [_redis_secret(self._redis.url)])
+        cluster.apply([_namespace(), _redis_secret(self._redis.url)])
 
-    def _apply_examples(self, cluster: Cluster, programs: Iterable[Process]) -> None:
-        before, jobs = examples.split(examples.read(self._examples))
-        self._apply(cluster, before)
-
-        def environments_ready() -> bool:
-            for program in programs:
-                program.check()
-            listed = json.loads(self._kubectl(cluster, "get", "fluidenvironments", "--output=json"))
-            return all(map(_is_ready, listed["items"]))
-
-        until(environments_ready, _STEADY_SECONDS, f"every FluidEnvironment is Ready (see {self._logs}/operator.log)")
-        self._apply(cluster, jobs)
-        for promise in filter(None, map(Promise.of, jobs)):
-            if promise.cancel_when:
-                self._cancel(cluster, promise)
-
-    def _cancel(self, cluster: Cluster, promise: Promise) -> None:
-        """Do by hand what a user would: wait until it has come so far, then cancel it."""
-
-        def reached() -> bool:
-            found = self._object(cluster, promise)
-            return found is not None and found["status"]["phase"] in (promise.cancel_when, promise.phase)
-
-        until(reached, _STEADY_SECONDS, f"{promise.name} is {promise.cancel_when}", pause=0.2)
-        # A request and not spec.cancelled, which the next `up` would take back by applying the example again.
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        request = f"jobs.fluidcalendar.com/request=cancel@{now}"
-        self._kubectl(cluster, "annotate", "--overwrite", promise.kind, promise.name, request)
-
-    def _apply(self, cluster: Cluster, documents: Iterable[dict[str, Any]]) -> None:
-        listed = {"apiVersion": "v1", "kind": "List", "items": list(documents)}
-        if listed["items"]:
-            self._kubectl(cluster, "apply", "--server-side", "--filename=-", input=json.dumps(listed))
-
-    def _kubectl(self, cluster: Cluster, *args: str, input: str | None = None) -> str:  # noqa: A002 - as in subprocess
-        return cluster.kubectl(f"--namespace={NAMESPACE}", *args, input=input)
-
-    def _object(self, cluster: Cluster, promise: Promise) -> dict[str, Any] | None:
-        text = self._kubectl(cluster, "get", promise.kind, promise.name, "--ignore-not-found", "--output=json")
-        document = json.loads(text) if text.strip() else None
-        assert document is None or isinstance(document, dict)
-        return document
-
-    def _differences(self, cluster: Cluster, promises: Iterable[Promise]) -> dict[Promise, list[str]]:
-        subjects = [str(mail["Subject"]) for mail in self._smtp.mails()]
-        return {promise: promise.differences(self._object(cluster, promise), subjects) for promise in promises}
-
-    def _promises(self) -> list[Promise]:
-        return [promise for document in examples.read(self._examples) if (promise := Promise.of(document))]
-
-    def _wait_kept(self, cluster: Cluster, promises: Sequence[Promise], within: float) -> None:
-        until(lambda: not any(self._differences(cluster, promises).values()), within, "all promises kept", pause=0.5)
+    def _run(self, cluster: Cluster) -> ExampleRun:
+        return ExampleRun(cluster, NAMESPACE, examples.read(self._examples), self._smtp.mails)
 
     def _link_kubectl(self, found: binaries.Binaries) -> None:
         link = self.state / "bin" / "kubectl"
@@ -201,7 +138,7 @@ class Demo:
         link.symlink_to(found.kubectl)
 
     def _say_how_to_go_on(self, cluster: Cluster) -> None:
-        print(self._kubectl(cluster, "get", "fluidjobs"))
+        print(cluster.kubectl(f"--namespace={NAMESPACE}", "get", "fluidjobs"))
         print(f"Mails:  {_shown(self.maildir)}   Logs: {_shown(self._logs)}")
         print(f"Go on:  export KUBECONFIG={_shown(self.kubeconfig)} PATH={_shown(self.state / 'bin')}:$PATH")
         print("        kubectl get fluid -A; make demo-check; make down")
@@ -221,13 +158,6 @@ def _redis_secret(url: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": {"url": url}}
 
 
-def _is_ready(document: dict[str, Any]) -> bool:
-    conditions = document.get("status", {}).get("conditions", [])
-    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
-
-
-def _table(differences: dict[Promise, list[str]]) -> Table:
-    table = Table("KIND", "NAME", "PROMISED", "FOUND")
-    for promise, found in differences.items():
-        table.add_row(promise.kind, promise.name, promise.phase, "; ".join(found) or "as promised")
-    return table
+def _check(programs: Iterable[Process]) -> None:
+    for program in programs:
+        program.check()

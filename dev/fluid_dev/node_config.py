@@ -124,6 +124,7 @@ def kubelet(folders: Folders, *, ca: Path, nameservers: Path) -> str:
             "failCgroupV1": False,
             "failSwapOn": False,
             "enforceNodeAllocatable": [],
+            "syncFrequency": "10s",  # how soon a mounted Secret is renewed; a minute by default
             "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
             "imageGCHighThresholdPercent": 100,  # never: there is no registry to pull an image from again
             "makeIPTablesUtilChains": False,  # they would stay behind

@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from pathlib import Path
 
 from fluid_dev.errors import DevError, ProcessDied
-from fluid_dev.ports import free_port, is_free
+from fluid_dev.ports import LOOPBACK, free_port, is_free
 from fluid_dev.processes import Process
 from fluid_dev.waiting import until
 
@@ -34,18 +34,26 @@ class SmtpCatcher:
         state: Path,
         maildir: Path | None = None,
         *,
+        host: str = LOOPBACK,
         starttls: tuple[Path, Path] | None = None,
         auth: str = "",
         die_with_parent: bool = False,
         logs: Path | None = None,
     ) -> None:
-        """`starttls`: certificate and key files. `auth`: `user:password`, handed over in the environment."""
+        """`host`: the address to listen on. `starttls`: certificate and key files. `auth`: `user:password`, which is
+        handed over in the environment."""
         self.state = state
         self.maildir = maildir or state / "mails"
         self._port_file = state / "port"
+        self._host = host
         self._starttls = starttls
         env = {AUTH_VARIABLE: auth} if auth else {}
         self.process = Process("smtp", state, env=env, die_with_parent=die_with_parent, logs=logs)
+
+    @property
+    def url(self) -> str:
+        """For a worker's SMTP_URL."""
+        return f"smtp://{self._host}:{self.port}"
 
     @property
     def port(self) -> int:
@@ -55,8 +63,8 @@ class SmtpCatcher:
         """Start it unless it runs and wait until it greets; True if it was started."""
         self.state.mkdir(parents=True, exist_ok=True)
         for _ in range(_PORT_ATTEMPTS):
-            if not self._port_file.exists() or not (self.process.running or is_free(self.port)):
-                self._port_file.write_text(str(free_port()))
+            if not self._port_file.exists() or not (self.process.running or is_free(self.port, self._host)):
+                self._port_file.write_text(str(free_port(self._host)))
             self.process.argv = self._command()
             started = self.process.ensure()
             try:
@@ -84,6 +92,8 @@ class SmtpCatcher:
             "-m",
             "fluid_dev",
             "smtp-catcher",
+            "--host",
+            self._host,
             "--port",
             str(self.port),
             "--maildir",
@@ -94,7 +104,7 @@ class SmtpCatcher:
     def _greets(self) -> bool:
         self.process.check()
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+            with socket.create_connection((self._host, self.port), timeout=1) as connection:
                 return connection.recv(4).startswith(b"220")
         except OSError:
             return False

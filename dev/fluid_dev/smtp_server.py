@@ -25,6 +25,8 @@ from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from fluid_dev.ports import LOOPBACK
+
 _LARGEST_MAIL_BYTES = 32 * 2**20
 _LONGEST_SLUG = 60
 _TAG = re.compile(r"\+(fail|refused|slow)(\d*)@")
@@ -88,8 +90,10 @@ class _Auth:
         return AuthResult(success=good, handled=False)
 
 
-async def serve(port: int, maildir: Path, *, tls: ssl.SSLContext | None = None, auth: str = "") -> None:
-    """Catch mails on 127.0.0.1 until SIGTERM or SIGINT. `auth`: `user:password`, without TLS taken in the clear."""
+async def serve(
+    port: int, maildir: Path, *, host: str = LOOPBACK, tls: ssl.SSLContext | None = None, auth: str = ""
+) -> None:
+    """Catch mails on this address until SIGTERM or SIGINT. `auth`: `user:password`, without TLS taken in the clear."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -108,8 +112,8 @@ async def serve(port: int, maildir: Path, *, tls: ssl.SSLContext | None = None, 
             loop=loop,
         )
 
-    server = await loop.create_server(session, "127.0.0.1", port)
-    print(f"catching mails on 127.0.0.1:{port} into {maildir}", flush=True)
+    server = await loop.create_server(session, host, port)
+    print(f"catching mails on {host}:{port} into {maildir}", flush=True)
     await stop.wait()
     server.close()
 

@@ -2,8 +2,9 @@
 
 It has a registry of its own, so that two operators in one process do not mix. Series whose labels are known
 beforehand exist as zero from the start: an alert on a rate must see the first event too. Labels are kinds, verbs,
-phases, controllers and environments; names of jobs, ids and tags are never labels. What only a leader has (queues,
-jobs, environments) vanishes with its term, because the numbers of a former leader are lies.
+phases, controllers, environments, their pools and (so many of) their queues; names of jobs, ids and tags are never
+labels. What only a leader has (queues, jobs, environments) vanishes with its term, because the numbers of a former
+leader are lies.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +24,7 @@ from fluid_operator.kube.events import Loss
 from fluid_operator.kube.keys import FLUID_JOBS, ObjectKey
 from fluid_operator.kube.throttle import Throttle
 from fluid_operator.kube.workqueue import Outcome, Reconciled, WorkQueue
+from fluid_operator.load_metrics import Loads
 
 CONTROLLERS: Final = ("jobs", "environments", "schedules")
 REVIEW_OUTCOMES: Final[tuple[Heard, ...]] = ("allowed", "refused", "unchecked", "malformed", "late")
@@ -42,6 +44,8 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.readings = Readings()
         self.registry.register(self.readings)
+        self.loads = Loads()
+        self.registry.register(self.loads)
         self._count_requests()
         self._count_reconciles()
         self._count_jobs()
@@ -69,6 +73,7 @@ class Metrics:
         finally:
             self._leader.set(0)
             self._redis_up.clear()
+            self.loads.clear()
 
     # -- the API server -----------------------------------------------------------------------------------------------
 
@@ -264,6 +269,7 @@ class Metrics:
     def environment_gone(self, environment: ObjectKey) -> None:
         """The environment does not exist any more."""
         self._redis_up.remove(*environment)
+        self.loads.forget(environment)
 
     # -- the webhook --------------------------------------------------------------------------------------------------
 

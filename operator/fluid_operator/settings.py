@@ -49,12 +49,16 @@ def _namespaces(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _own_namespace() -> str:
-    """The namespace of the pod that we run in, or "default" outside of a cluster."""
+def _namespace_of_pod() -> str:
+    """The namespace of the pod that we run in, "" outside of a cluster."""
     try:
         return _POD_NAMESPACE.read_text(encoding="utf-8").strip()
     except OSError:
-        return "default"
+        return ""
+
+
+def _own_namespace() -> str:
+    return _namespace_of_pod() or "default"
 
 
 class OperatorSettings(BaseModel):
@@ -90,6 +94,11 @@ class OperatorSettings(BaseModel):
     http_host: str = Field("", description="address of /livez, /readyz and /metrics; unset: all of the machine's")
     http_port: int = Field(
         8080, ge=0, le=65535, description="port of /livez, /readyz and /metrics; 0 picks a free one and logs it"
+    )
+    metrics_service: str = Field(
+        "",
+        pattern=f"^{_LABEL}\\.{_LABEL}$",
+        description="the Service of /metrics as name.namespace, for pools that KEDA scales; unset: KEDA cannot",
     )
     kube_qps: float = Field(
         1000.0, ge=0, le=100_000, description="writes to the API server a second, but those of the Lease; 0: no limit"
@@ -144,6 +153,11 @@ class OperatorSettings(BaseModel):
     )
 
     @property
+    def pod_namespace(self) -> str:
+        """The namespace of our own pod, "" outside of a cluster."""
+        return _namespace_of_pod()
+
+    @property
     def own_lease_name(self) -> str:
         """The Lease of this shard."""
         return self.shard.lease_name(self.lease_name)
@@ -156,6 +170,11 @@ class OperatorSettings(BaseModel):
             renew_deadline=self.lease_renew_deadline_seconds,
             retry=self.lease_retry_seconds,
         )
+
+    @property
+    def metrics_url(self) -> str:
+        """Where KEDA finds the metrics, "" for nowhere. It asks the Service's pods one by one, on their own port."""
+        return f"http://{self.metrics_service}:{self.http_port}/metrics" if self.metrics_service else ""
 
     @property
     def throttle(self) -> ThrottleSettings:

@@ -82,7 +82,15 @@ async def serve_term(kube: Kube, elector: Elector, settings: OperatorSettings, m
     events = EventRecorder(kube.guarded(elector.check), elector.identity, metrics)
     jobs = _jobs(kube, registry, elector, settings, metrics, events)
     environments = EnvironmentsController(
-        kube, registry, elector, metrics, namespaces=namespaces, answers=shard.first, record=events.record
+        kube,
+        registry,
+        elector,
+        metrics,
+        namespaces=namespaces,
+        answers=shard.first,
+        operator_namespace=settings.pod_namespace,
+        metrics_url=settings.metrics_url,
+        record=events.record,
     )
     schedules = SchedulesController(
         kube,

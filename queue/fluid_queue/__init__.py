@@ -18,6 +18,7 @@ from fluid_queue.errors import (
     InvalidJob,
     InvalidKeyRing,
     JobNotFound,
+    KeySpaceInUse,
     LayoutMismatch,
     LeaderFenced,
     MissingExtra,
@@ -44,6 +45,7 @@ from fluid_queue.keyring import KeyRing
 from fluid_queue.outcomes import Ending, StopReason
 from fluid_queue.records import Attempt, Claim, ClaimedJob, Enqueued, JobRecord, Outcome
 from fluid_queue.retries import BACKOFF_LIMIT, Backoff
+from fluid_queue.server_state import ServerState
 from fluid_queue.settings import CircuitBreaker, CreationLimit, Fairness, QueueSettings, RateLimit, Settings
 from fluid_queue.stats import Durations, Histogram, QueueStats, Stats, TypeStats
 
@@ -81,6 +83,7 @@ __all__ = [
     "JobNotFound",
     "JobRecord",
     "KeyRing",
+    "KeySpaceInUse",
     "KeySpaceInfo",
     "LayoutMismatch",
     "Leader",
@@ -107,6 +110,7 @@ __all__ = [
     "RateLimited",
     "RetryLater",
     "ScriptError",
+    "ServerState",
     "Settings",
     "StaleAttempt",
     "Stats",

@@ -190,6 +190,10 @@ class Administration(ABC):
         """Counts and ages of every queue."""
         return Stats.parse(await self._run("stats"))
 
+    async def count_unacknowledged(self) -> int:
+        """How many jobs whose owner acknowledges the outcome have not been acknowledged, finished or not."""
+        return int(await self._plain("ZCARD", self.keys.key("unacknowledged")))
+
     async def durations(self, queue: str) -> dict[str, Durations]:
         """How long jobs of a queue waited and ran, by type, since the key space began."""
         found = await self._plain("HGETALL", self.keys.key(f"histogram:{check_queue(queue)}"))

@@ -34,11 +34,13 @@ from fluid_queue.keys import LAYOUT, KeySpace, check_id, selector
 from fluid_queue.outcomes import WORD, Ending
 from fluid_queue.records import RECORD_FIELDS, Claim, ClaimedJob, Enqueued, JobRecord
 from fluid_queue.scripts import script
+from fluid_queue.server_state import ServerState
 from fluid_queue.translate import is_elsewhere, translate
 from fluid_queue.values import Values
 
 _MOST_SHARDS = 2**31
 _IMAGE = 1024
+_OWNER_NAME = 320
 
 COMMAND_TIMEOUT = 5.0
 """Seconds after which a command on a dead connection gives up."""
@@ -81,7 +83,9 @@ class Queue(Administration):
         self, address: Address, key_prefix: str, *, timeout: float = COMMAND_TIMEOUT, codec: Codec | None = None
     ) -> None:
         self.keys = KeySpace(key_prefix)
-        self._values = Values(codec or Codec(), key_prefix)
+        self.codec = codec or Codec()
+        """How what jobs carry is stored."""
+        self._values = Values(self.codec, key_prefix)
         self._endings = Endings(self.inspect, lambda: HintReader(self))
         self.door = Door(address, self.keys.prefix)
         """Opens connections to where this key space is; for whoever needs one of its own."""
@@ -149,10 +153,27 @@ class Queue(Administration):
         async with self._translated():
             await self._redis.ping()
 
+    async def server(self) -> ServerState:
+        """What the server that holds the key space says about itself; a few kilobytes, so not for every moment."""
+        async with self._translated():
+            return ServerState.parse(await self._redis.info())
+
     async def lead(self, shard: int, identity: str) -> Leader:
         """The token of a new leader; every older one is refused from now on."""
         epoch = await self._run("lead", whole("shard", shard, 0, _MOST_SHARDS), text("identity", identity))
         return f"{shard}:{epoch.decode()}"
+
+    async def own(self, owner: str, name: str, seconds: float) -> str:
+        """Claim the key space for `owner` (an id without spaces) for so many seconds, or longer by saying so again. ""
+        when it is ours, else the name for people of whoever has it. Nothing is refused to who does not ask: all that
+        share one Redis have to."""
+        lasting = round(number("seconds", seconds, 0.001, TEN_YEARS) * 1000)
+        code, holder = await self._run("own", check_id(owner), text("name", name, _OWNER_NAME), lasting)
+        return (_printable(holder) or "somebody without a name") if code == b"taken" else ""
+
+    async def disown(self, owner: str) -> None:
+        """Give the key space up, if it is this owner's."""
+        await self._run("own", check_id(owner), "", 0)
 
     # -- producers and operators
     # --------------------------------------------------------------------------------------------------
@@ -416,6 +437,12 @@ def _json(value: bytes | str) -> Any:
 def _text(value: Any) -> str:
     """A bulk string as text; the client never decodes by itself, because payloads are bytes."""
     return bytes(value).decode()
+
+
+def _printable(value: bytes) -> str:
+    """A name as it can be shown: Redis may hold anything."""
+    name = value.decode("utf-8", "replace")[:_OWNER_NAME]
+    return "".join(each if each.isprintable() else "?" for each in name)
 
 
 def _weight(entry: tuple[NewJob, bytes, bytes]) -> int:

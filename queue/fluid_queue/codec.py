@@ -46,6 +46,12 @@ class Codec:
         self.keys = keys
         self._accept_plain = accept_plain
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Codec) and (self.keys, self._accept_plain) == (other.keys, other._accept_plain)
+
+    def __hash__(self) -> int:
+        return hash((self.keys, self._accept_plain))
+
     def leaves(self, value: bytes) -> bool:
         """Whether `encode` would store this value as it is."""
         return self.keys is None and len(value) < COMPRESS_FROM

@@ -8,6 +8,7 @@ The tree, for whoever wants to catch a branch:
         QueueUnavailable      Redis cannot be reached, is loading, or refuses to write; worth another try
             QueueFull         Redis is at maxmemory
             QueueAccessDenied wrong password, or a user that may not do this; somebody has to mend it
+            KeySpaceInUse     somebody else owns the key space; it is not touched
         LeaderFenced          a newer leader owns this shard; check the Lease before anything else
         StaleAttempt          an attempt whose lease is lost has no say any more
         QueueLimited          the creation limit of a queue is used up for the moment
@@ -69,6 +70,18 @@ class QueueFull(QueueUnavailable):
 
 class QueueAccessDenied(QueueUnavailable):
     """Redis knows the user or password not, or does not let the user do this. Trying again helps once it is mended."""
+
+
+class KeySpaceInUse(QueueUnavailable):
+    """The key space `key_prefix` is owned by `owner`, a name for people; see `Queue.own`."""
+
+    def __init__(self, key_prefix: str, owner: str) -> None:
+        super().__init__(
+            f"the key prefix {key_prefix} of this Redis is in use by FluidEnvironment {owner}: delete that one, or "
+            "create this one anew with another spec.redis.keyPrefix or another Redis"
+        )
+        self.key_prefix = key_prefix
+        self.owner = owner
 
 
 class LeaderFenced(QueueError):

@@ -50,6 +50,11 @@ class QueueStats:
     circuit_error: str = ""
     types: Mapping[str, TypeStats] = field(default_factory=dict)
 
+    @property
+    def unfinished(self) -> int:
+        """Jobs that have not ended, whatever they wait for."""
+        return self.waiting + self.active + self.delayed + self.blocked + self.suspended + self.waiting_children
+
 
 @dataclass(frozen=True, slots=True)
 class Stats:
@@ -57,6 +62,16 @@ class Stats:
 
     workers: int
     queues: Sequence[QueueStats]
+
+    @property
+    def active(self) -> int:
+        """Jobs that run."""
+        return sum(queue.active for queue in self.queues)
+
+    @property
+    def unfinished(self) -> int:
+        """Jobs that have not ended, whatever they wait for."""
+        return sum(queue.unfinished for queue in self.queues)
 
     @classmethod
     def parse(cls, answer: Sequence[Any]) -> Self:

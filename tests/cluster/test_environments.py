@@ -165,23 +165,6 @@ def test_a_frozen_redis_holds_up_neither_the_status_nor_the_end_of_the_operator(
     assert operator.said("Stopped.")
 
 
-def test_fields_without_an_effect_are_named_while_ready_speaks_of_what_works(environments, operator, redis_server):
-    environments.secret(redis_server.url)
-    environments.apply(fluid_environment("default").queue("mail", paused=True).pool("main", image="x:1"))
-    environments.becomes({**READY, "NotYetSupported": ("True", "NotYetSupported")})
-    named = set(environments.message("NotYetSupported").replace(":", "").split())
-    assert "spec.workers" in named
-    assert "spec.queues" not in named
-    environments.apply(fluid_environment("default"))
-    environments.becomes(READY)
-
-
-def test_a_managed_redis_is_not_promised(environments, operator):
-    environments.apply(fluid_environment("default").spec(redis={"managed": {}}))
-    environments.becomes({**stalled("NotYetSupported"), "NotYetSupported": ("True", "NotYetSupported")})
-    assert "spec.redis.external" in environments.message()
-
-
 def test_a_deleted_environment_leaves_the_metrics(environments, operator, redis_server):
     environments.secret(redis_server.url)
     environments.apply(fluid_environment("default"))

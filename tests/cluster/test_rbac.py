@@ -3,44 +3,15 @@
 import json
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-import yaml
 
 from cluster.builders import fluid_environment, fluid_job, fluid_schedule
 from fluid_operator.timetables.creation import SCHEDULE_LABEL, job_for
+from support.grants import HOME, Grants, refusals, rules
 from support.operators import running_operator
 from support.waiting import until
-
-BASE = Path(__file__).parents[2] / "manifests" / "base"
-HOME = "fluid-system"
-USER = f"system:serviceaccount:{HOME}:fluid-operator"
-GROUPS = ("system:serviceaccounts", f"system:serviceaccounts:{HOME}")
-
-
-class Grants:
-    """Applies parts of manifests/base and asks the API server what they allow."""
-
-    def __init__(self, cluster):
-        self.cluster = cluster
-        self.kubeconfig = cluster.client_kubeconfig(USER, GROUPS)
-        cluster.kubectl("create", "namespace", HOME)
-        cluster.kubectl("create", "namespace", "team-a")
-        cluster.kubectl("create", "namespace", "team-b")
-
-    def apply(self, part, namespace):
-        self.cluster.kubectl("apply", f"--namespace={namespace}", f"--kustomize={BASE / part}")
-
-    def may(self, verb, resource, namespace="team-a", name=""):
-        resource, _, subresource = resource.partition("/")
-        who = [f"--as={USER}", *(f"--as-group={group}" for group in GROUPS)]
-        resource = f"{resource}/{name}" if name else resource
-        what = [verb, resource, f"--subresource={subresource}", f"--namespace={namespace}"]
-        answer = self.cluster.kubectl("auth", "can-i", *what, *who, check=False).split()[0]
-        assert answer in ("yes", "no")
-        return answer == "yes"
 
 
 @pytest.fixture
@@ -105,10 +76,6 @@ def the_schedule_replaces_its_job(cluster, earlier, namespace="team-a"):
         return len(phases) > 1 and phases[earlier] == "Cancelled"
 
     until(replaced, 90, "the schedule has replaced its job")
-
-
-def refusals(operator):
-    return [line for line in operator.log if "forbidden" in json.dumps(line).lower()]
 
 
 def test_an_operator_of_all_namespaces_works_with_its_roles_and_is_refused_nothing(own_cluster, grants, redis_server):
@@ -213,10 +180,6 @@ def shared_grants(cluster):
     grants.apply(".", HOME)
     grants.apply("rbac/environment", "team-a")
     return grants
-
-
-def rules(path):
-    return next(yaml.safe_load_all((BASE / "rbac" / path).read_text()))["rules"]
 
 
 def test_both_ways_to_serve_grant_the_same_rules():

@@ -73,6 +73,12 @@ def start_pod(node: Node, image: str) -> None:
     node.cluster.kubectl("wait", "--for=condition=Ready", "--timeout=60s", f"--namespace={name}", "pod/stubborn")
 
 
+@pytest.fixture(autouse=True)
+def nobody_elses(machine):
+    """These tests need the machine's one node for themselves."""
+    machine.stop()
+
+
 @pytest.fixture
 def before():
     """The machine as it was before the test's node, without what a run that was killed earlier may have left of one."""

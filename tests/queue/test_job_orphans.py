@@ -4,55 +4,31 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from cluster.builders import fluid_environment
 from fluid_dev.redis import RedisServer
-from fluid_operator.api.fluidenvironment import FluidEnvironmentSpec
-from fluid_operator.api.meta import parse
 from fluid_operator.environments.link import EnvironmentLink
 from fluid_operator.environments.registry import EnvironmentRegistry
 from fluid_operator.jobs.orphans import Orphan, Orphans
 from fluid_operator.kube.keys import ObjectKey
-from fluid_queue import Ending, NewJob
+from fluid_queue import Ending
+from support.links import enqueue, leader, put, state
 from support.waiting import auntil
 
 KEY = ObjectKey("team-a", "mail")
-SPEC = parse(FluidEnvironmentSpec, fluid_environment("any").manifest()["spec"])
 NOWHERE = "redis://127.0.0.1:1/0"
-
-
-class Leads:
-    """A replica that leads."""
-
-    identity = "test"
-
-    def check(self) -> None:
-        """Never refuses."""
 
 
 @pytest.fixture
 async def registry() -> AsyncIterator[EnvironmentRegistry]:
     """Environments of one leader, closed at the end."""
-    registry = EnvironmentRegistry(Leads())
-    try:
-        yield registry
-    finally:
-        await registry.aclose()
+    async with leader() as made:
+        yield made
 
 
 async def opened(registry: EnvironmentRegistry, name: str, url: str, prefix: str) -> EnvironmentLink:
-    link = await registry.put(ObjectKey("team-a", name), f"uid-{name}", SPEC, url, f"{prefix}.{name}")
+    """An environment that was tried, with a key prefix of its own."""
+    link = await put(registry, name, url, f"{prefix}.{name}")
     await auntil(lambda: link.available is not None, 10, "the environment was tried")
     return link
-
-
-async def enqueue(link: EnvironmentLink, *names: str) -> None:
-    for name in names:
-        await link.enqueue(NewJob(id=name, type="work", acknowledged=True))
-
-
-async def state(link: EnvironmentLink, name: str) -> str:
-    record = await link.inspect(name)
-    return record.state if record else "unknown"
 
 
 async def test_a_waiting_job_is_stopped_and_forgotten(registry, redis_server, key_prefix):

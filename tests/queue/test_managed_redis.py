@@ -15,7 +15,7 @@ from fluid_operator.environments import passwords
 from fluid_operator.environments.passwords import Rotation, advance
 from fluid_queue import Queue, QueueAccessDenied
 from support.environments import THEN
-from support.queues import consuming, ended, job
+from support.queues import consuming, ended, enqueued, job
 from support.redis_pod import RedisPod
 from support.require import missing
 from support.waiting import auntil
@@ -248,6 +248,38 @@ async def test_a_job_that_does_not_end_is_waited_for_no_longer_than_allowed(pod,
             await started.wait()
             assert await asyncio.to_thread(pod.run, "drain", FLUID_LEASES_WAIT="2") == 0
     assert pod.seen().count("-i 1 PING") == 2
+
+
+async def test_an_upgrade_of_redis_loses_and_repeats_no_job_not_even_one_that_outlasts_the_wait(
+    key_prefix, credentials
+):
+    """From the oldest Redis to the newest Valkey, with a job that runs all the time and others around it."""
+    starts: list[str] = []
+    release = asyncio.Event()
+
+    async def handler(active):
+        starts.append(active.id)
+        if active.id == "long":
+            await release.wait()
+
+    pod = RedisPod(key_prefix, credentials, program(*SERVERS["Redis 6.2"]))
+    try:
+        await asyncio.to_thread(pod.start)
+        async with Queue.from_url(pod.worker_url, key_prefix) as queue:
+            await queue.open()
+            await queue.enqueue([job("long"), job("later", delay_seconds=2), *(job(f"early-{n}") for n in range(20))])
+            async with consuming(queue, handler, lease_seconds=15, grace=10):
+                await auntil(lambda: len(starts) == 21, 10)
+                for server in (None, program(*SERVERS["Valkey"])):
+                    await asyncio.to_thread(pod.replace, server, FLUID_LEASES_WAIT="1")
+                await enqueued(queue, "after")
+                for name in ("early-19", "later", "after"):
+                    assert (await ended(queue, name)).state == "completed"
+                release.set()
+                assert (await ended(queue, "long")).state == "completed"
+    finally:
+        pod.remove()
+    assert sorted(starts) == sorted({"long", "later", "after", *(f"early-{n}" for n in range(20))})
 
 
 async def test_the_lease_of_a_worker_that_is_gone_is_not_waited_for(pod, credentials, key_prefix):

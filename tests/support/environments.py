@@ -31,7 +31,13 @@ HEADER = (
 )
 
 MORE: Mapping[str, Json] = {
-    "full": {"operator_namespace": "fluid-system", "monitors": True, "secrets_version": "4711", "replicas": {"mail": 3}}
+    "full": {
+        "operator_namespace": "fluid-system",
+        "optional": ["PodMonitor"],
+        "secrets_version": "4711",
+        "replicas": {"mail": 3},
+    },
+    "external": {"address": "rediss://jobs:secret@redis.example.com:6380/0", "address_version": "1f2e3d4c"},
 }
 """What a blueprint knows beyond the object."""
 

@@ -1,7 +1,9 @@
 """The machine's one node for tests, our image in it, and what a test says about pods."""
 
+import contextlib
 import json
 import os
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 from fluid_dev import binaries, image_build, stand_ins
 from fluid_dev.image_build import Image
 from fluid_dev.node import Node
+from fluid_dev.processes import Identity, identify
 from support.clusters import CRDS, find_binaries
 from support.folders import fresh_folder
 from support.require import everything_required, missing, required_parts
@@ -86,3 +89,20 @@ class Namespace:
         found = until(terminated, within, f"pod {pod} ends", pause=0.2)
         assert found
         return found
+
+
+def kill_containers(pod: Mapping[str, Any]) -> None:
+    """As kill -9 of everything that runs in a pod: the kubelet starts its containers again. Nobody is told before."""
+    ids = [each["containerID"].partition("://")[2] for each in pod["status"]["containerStatuses"]]
+    killed = [each.signal(signal.SIGKILL) for each in _processes(ids)]
+    assert any(killed), f"nothing runs in pod {pod['metadata']['name']}"
+
+
+def _processes(containers: Sequence[str]) -> Iterator[Identity]:
+    """A container's cgroup ends in its id; the sandbox of the pod is another one."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended
+            group = (folder / "cgroup").read_text()
+            identity = identify(int(folder.name))
+            if identity and any(f"/{container}\n" in group for container in containers):
+                yield identity

@@ -22,7 +22,7 @@ _NAMES = {
     r"(meta|leaders|counts|settings|tombstones)": "hash",
     r"(queues|busy|paused|gates)": "set",
     r"(selectors|workers|served|leases|starting|limits|unacknowledged|tombstones:expiry)": "zset",
-    r"seq": "string",
+    r"(seq|owner)": "string",
     r"events": "stream",
     r"(wake|control):[^ ]+": "list",
     r"(worker|types):.*": "hash",

@@ -229,6 +229,8 @@ CALLS: Mapping[str, Call] = {
     "log": Call(_method("log"), {"job_id": "a", "epoch": 1, "lines": ["a line"]}),
     "wake": Call(_method("wake"), {"queues": ("q",)}),
     "lead": Call(_method("lead"), {"shard": 0, "identity": "me"}),
+    "own": Call(_method("own"), {"owner": "uid", "name": "team-a/default", "seconds": 30}),
+    "disown": Call(_method("disown"), {"owner": "uid"}),
     "settings": Call(_configure, {"suspend": False, "queues": {"q": QueueSettings()}, "outbound": {"mail": "Allow"}}),
     "queue settings": Call(
         _configure_queue,

@@ -47,9 +47,7 @@ class RedisPod:
         program.write_text(CLI.format(python=sys.executable, log=str(self.arguments), cli=cli))
         program.chmod(0o755)
         self.mount(credentials)
-        self.process = Process(
-            "redis", folder, [server or find_redis(), self.config / "redis.conf"], die_with_parent=True
-        )
+        self.process = self._process(server)
 
     def mount(self, credentials: Credentials) -> None:
         """Renew the volumes, as the kubelet does when their objects have changed."""
@@ -73,6 +71,16 @@ class RedisPod:
         self.process.start()
         # It may come up between the two questions of one probe: then the next one has the users read.
         until(lambda: self.run("ready") == 0 and (self.state / "loaded").exists(), 15, "the pod is ready")
+
+    def replace(self, server: Path | None, **drain: str) -> None:
+        """What a StatefulSet does with a pod of another image: preStop, SIGTERM, and a new pod on the same volume,
+        which has loaded no users yet."""
+        assert self.run("drain", **drain) == 0
+        self.process.stop()
+        for each in self.state.iterdir():
+            each.unlink()
+        self.process = self._process(server)
+        self.start()
 
     def stop(self) -> None:
         self.process.stop()
@@ -109,6 +117,11 @@ class RedisPod:
 
     def users_on_disk(self) -> str:
         return (self.users / ACL_FILE).read_text()
+
+    def _process(self, server: Path | None) -> Process:
+        return Process(
+            "redis", self.config.parent, [server or find_redis(), self.config / "redis.conf"], die_with_parent=True
+        )
 
     def _here(self, text: str) -> str:
         """The pod's paths and port as they are on this machine; memory and durability stay."""

@@ -40,18 +40,18 @@ def test_a_job_goes_to_the_named_one_else_to_default_else_to_the_only_one(names,
     assert existing(*names).choose("team-a", wanted) == chosen
 
 
-async def test_an_environment_that_is_closed_still_exists_and_one_that_is_removed_does_not():
+async def test_an_environment_that_is_closed_still_exists_and_one_that_was_deleted_does_not():
     registry = existing("bulk", "default")
     await registry.close(ObjectKey("team-a", "default"))
     assert registry.choose("team-a", None) == "default"
     assert registry.get(ObjectKey("team-a", "default")) is None
-    await registry.remove(ObjectKey("team-a", "default"))
+    registry.leave(ObjectKey("team-a", "default"))
     assert registry.choose("team-a", None) == "bulk"
 
 
-async def test_a_namespace_is_told_when_an_environment_that_nobody_could_open_goes():
+def test_a_namespace_is_told_when_an_environment_that_nobody_could_open_goes():
     registry = existing("bulk")
     told: list[str] = []
     registry.on_change = told.append
-    await registry.remove(ObjectKey("team-a", "bulk"))
+    registry.leave(ObjectKey("team-a", "bulk"))
     assert told == ["team-a"]

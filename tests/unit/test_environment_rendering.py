@@ -1,6 +1,7 @@
 """What an environment consists of: the whole of three examples, and the promises that hold for all."""
 
 import re
+from pathlib import Path
 
 import jinja2
 import jinja2.nodes
@@ -9,6 +10,7 @@ import yaml
 
 from fluid_operator.api.errors import InvalidSpec
 from fluid_operator.environments.rendering import naming
+from fluid_operator.environments.rendering.blueprint import OPERATOR_LABELS
 from fluid_operator.environments.rendering.checking import check
 from fluid_operator.environments.rendering.errors import BadManifest
 from fluid_operator.environments.rendering.kinds import BY_KIND
@@ -29,6 +31,7 @@ from support.environments import (
     variables,
 )
 
+REPOSITORY = Path(__file__).parents[2]
 MANAGED = {"image": "x:1", "redis": {"managed": {}}}
 
 TEMPLATES = sorted(path.name for path in FOLDER.iterdir())
@@ -126,7 +129,7 @@ def test_a_template_writes_no_value_but_through_the_json_filter(template):
 
 
 def test_without_pools_there_are_no_workers():
-    assert {each["kind"] for each in render(blueprint(MANAGED, monitors=True))} == {
+    assert {each["kind"] for each in render(blueprint(MANAGED, optional=["PodMonitor"]))} == {
         "Secret",
         "ConfigMap",
         "NetworkPolicy",
@@ -146,6 +149,60 @@ def test_workers_read_the_settings_that_they_are_given():
     assert settings.key_prefix == "team-a.default"
     assert (settings.queues, settings.concurrency) == (("email", "digest"), 7)
     assert (settings.image, settings.grace_seconds) == ("x:1", 85)
+
+
+EXTERNAL = {"image": "x:1", "redis": {"external": {"urlSecretRef": {"name": "redis", "key": "url"}}}}
+ELSEWHERE = "redis://jobs:hidden@redis.example.com:6379/0"
+
+
+def test_workers_on_an_external_redis_get_a_copy_of_its_address():
+    manifests = render(blueprint({**EXTERNAL, "workers": [{"name": "default"}]}, address=ELSEWHERE))
+    ref = variables(child(manifests, "Deployment"))["FLUID_REDIS_URL"]["secretKeyRef"]
+    copy = child(manifests, "Secret")
+    assert ref == {"name": "default-redis-address", "key": "worker-url"}
+    assert (copy["metadata"]["name"], decoded(copy)) == (ref["name"], {"worker-url": ELSEWHERE})
+    assert naming.environment_selector("default").items() <= copy["metadata"]["labels"].items()
+
+
+def test_another_address_has_the_workers_started_anew_and_shows_itself_to_nobody():
+    spec = {**EXTERNAL, "workers": [{"name": "default"}]}
+    before, after = (render(blueprint(spec, address=ELSEWHERE, address_version=version)) for version in "ab")
+    templates = [child(each, "Deployment")["spec"]["template"] for each in (before, after)]
+    assert templates[0]["metadata"] != templates[1]["metadata"]
+    assert decoded(child(after, "Secret"))["version"] == "b"
+    assert "hidden" not in repr(blueprint(spec, address=ELSEWHERE))
+
+
+def test_workers_stay_with_the_redis_that_holds_while_the_spec_wants_another():
+    old_external = render(blueprint(pool(), address=ELSEWHERE))
+    assert variables(child(old_external, "Deployment"))["FLUID_REDIS_URL"]["secretKeyRef"]["name"] == (
+        "default-redis-address"
+    )
+    assert child(old_external, "StatefulSet", "default-redis")
+    old_managed = render(blueprint({**EXTERNAL, "workers": [{"name": "default"}]}))
+    assert variables(child(old_managed, "Deployment"))["FLUID_REDIS_URL"]["secretKeyRef"]["name"] == "default-redis"
+    assert [each for each in old_managed if each["kind"] in ("Secret", "StatefulSet")] == []
+
+
+def test_what_makes_up_a_managed_redis_is_told_from_everything_else():
+    manifests = render(blueprint_of("full", address=ELSEWHERE))
+    is_redis = naming.is_redis("staging")
+    found = {(each["kind"], each["metadata"]["name"]) for each in manifests}
+    parts = {
+        (each["kind"], each["metadata"]["name"])
+        for each in render(blueprint({"redis": {"managed": {}}}, name="staging"))
+    }
+    assert {each for each in found if is_redis(each)} == parts
+    assert not is_redis(("Secret", naming.redis_address_name("staging")))
+    unlisted = {each for each in found if each[0] in ("Secret", "ConfigMap")}
+    assert unlisted == set(naming.unlisted("staging"))
+
+
+def test_workers_read_the_key_ring_from_the_users_secret():
+    ring = {"keySecretRef": {"name": "ring", "key": "keys"}}
+    given = variables(deployment({**pool(), "encryption": ring}))
+    assert given["FLUID_ENCRYPTION_KEYS"] == {"secretKeyRef": {"name": "ring", "key": "keys"}}
+    assert "FLUID_ENCRYPTION_KEYS" not in variables(deployment(pool()))
 
 
 @pytest.mark.parametrize(("grace", "worker"), [(None, "55"), (0, "0"), (4, "2"), (10, "5"), (600, "595")])
@@ -193,6 +250,12 @@ def test_a_variable_of_the_operator_is_refused_by_name():
         render(blueprint(spec))
     assert refused.value.field == "spec.workers[default].env[FLUID_QUEUES]"
     assert "remove it" in refused.value.message
+
+
+@pytest.mark.parametrize("name", ["FLUID_REDIS_URL_FILE", "FLUID_ENCRYPTION_KEYS", "FLUID_ENCRYPTION_KEYS_FILE"])
+def test_another_redis_or_key_ring_cannot_be_slipped_into_a_pool(name):
+    with pytest.raises(InvalidSpec, match="remove it"):
+        render(blueprint(pool(env=[{"name": name, "value": "x"}])))
 
 
 def test_new_passwords_or_secrets_replace_the_workers_and_not_redis():
@@ -246,6 +309,18 @@ def test_the_operator_reaches_redis_from_its_own_namespace():
     assert operator["podSelector"] == {"matchLabels": {"app.kubernetes.io/name": "fluid-operator"}}
 
 
+def test_the_operator_as_it_is_shipped_wears_the_labels_that_redis_lets_in():
+    shipped = [
+        each
+        for path in sorted((REPOSITORY / "manifests" / "base").rglob("*.yaml"))
+        for each in yaml.safe_load_all(path.read_text())
+        if each["kind"] == "Deployment"
+    ]
+    assert shipped
+    for each in shipped:
+        assert OPERATOR_LABELS.items() <= each["spec"]["template"]["metadata"]["labels"].items()
+
+
 DNS_LABEL = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 
 
@@ -258,6 +333,7 @@ DNS_LABEL = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
         ("1st", "mail", None),
         ("default", "redis", None),
         ("default", "redis-nodes", None),
+        ("default", "redis-address", None),
         ("default", "a_b", None),
         ("e" * 63, "p" * 63, None),
         ("e" * 63, "9", None),
@@ -268,7 +344,8 @@ def test_names_are_what_kubernetes_takes_and_never_those_of_redis(environment, p
     assert want in (None, name)
     assert DNS_LABEL.fullmatch(name)
     assert len(name) <= 52
-    assert name not in (naming.redis_name(environment), naming.redis_nodes_name(environment))
+    redis = (naming.redis_name, naming.redis_nodes_name, naming.redis_address_name)
+    assert name not in [each(environment) for each in redis]
 
 
 def test_pools_whose_names_look_alike_stay_apart():

@@ -8,6 +8,7 @@ from fluid_operator.api.conditions import Reason
 from fluid_operator.api.fluidenvironment import FluidEnvironmentStatus
 from fluid_operator.api.meta import to_wire
 from fluid_operator.environments import events as environment_events
+from fluid_operator.environments.health import Flaw
 from fluid_operator.environments.status import Problem, Seen, fold
 from fluid_operator.jobs.events import event_of
 from fluid_operator.kube.keys import ObjectKey
@@ -135,20 +136,34 @@ def environment(problem=None, before=None):
 
 
 def environment_told(before, after):
-    found = environment_events.event_of(ObjectKey("team-a", "default"), "u1", to_wire(before), after)
-    return found and (found.type, found.reason, found.note)
+    found = environment_events.events_of(ObjectKey("team-a", "default"), "u1", to_wire(before), after)
+    return [(each.type, each.reason, each.note) for each in found]
 
 
 def test_an_environment_tells_when_it_becomes_ready_and_when_it_is_so_no_more():
     away = environment(Problem(Reason.REDIS_UNAVAILABLE, "connection refused"))
     well = environment(before=away)
-    assert environment_told(FluidEnvironmentStatus(), away) == ("Warning", "RedisUnavailable", "connection refused")
-    assert environment_told(away, well) == ("Normal", "Available", "Redis answers.")
-    assert environment_told(well, environment(Problem(Reason.SECRET_NOT_FOUND, "gone"), well))[1] == "SecretNotFound"
+    assert environment_told(FluidEnvironmentStatus(), away) == [("Warning", "RedisUnavailable", "connection refused")]
+    assert environment_told(away, well) == [("Normal", "Available", "Redis answers.")]
+    ((_, reason, _),) = environment_told(well, environment(Problem(Reason.SECRET_NOT_FOUND, "gone"), well))
+    assert reason == "SecretNotFound"
 
 
 def test_an_environment_that_is_as_before_tells_nothing():
     away = environment(Problem(Reason.REDIS_UNAVAILABLE, "connection refused"))
     again = environment(Problem(Reason.REDIS_UNAVAILABLE, "connection timed out"), away)
-    assert environment_told(away, again) is None
-    assert environment_told(environment(), environment(before=environment())) is None
+    assert environment_told(away, again) == []
+    assert environment_told(environment(), environment(before=environment())) == []
+
+
+def test_a_threat_to_the_jobs_is_an_event_and_its_end_too_but_not_health_from_the_beginning():
+    def healthy(flaws, before=None):
+        return fold(before or FluidEnvironmentStatus(), Seen(1, flaws=flaws), NOW)
+
+    well = healthy([])
+    ill = healthy([Flaw(Reason.EVICTION_ON, "It deletes.")], well)
+    assert environment_told(FluidEnvironmentStatus(), well) == [("Normal", "Available", "Redis answers.")]
+    assert environment_told(well, ill) == [("Warning", "EvictionOn", "It deletes.")]
+    assert environment_told(ill, healthy([], ill)) == [
+        ("Normal", "QueueHealthy", "Nothing threatens the jobs in Redis.")
+    ]

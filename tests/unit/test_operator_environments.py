@@ -8,10 +8,12 @@ import pytest
 from fluid_operator.api.conditions import Reason
 from fluid_operator.api.fluidenvironment import FluidEnvironmentStatus
 from fluid_operator.api.meta import KeyRef, to_wire
-from fluid_operator.api.not_yet import Unsupported
-from fluid_operator.environments.address import UnusableAddress, address_in
-from fluid_operator.environments.requests import Pauses, carry_out
-from fluid_operator.environments.status import OWNED, Problem, Seen, fold
+from fluid_operator.environments.address import address_in
+from fluid_operator.environments.errors import UnusableAddress
+from fluid_operator.environments.health import Flaw
+from fluid_operator.environments.pools import PoolState
+from fluid_operator.environments.requests import Pauses, carry_out, rotation
+from fluid_operator.environments.status import OWNED, Problem, Seen, Workers, fold
 from fluid_operator.patches import status_changes
 
 NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
@@ -70,12 +72,72 @@ def test_a_transition_time_moves_only_when_the_truth_turns():
     assert {each.last_transition_time for each in broken.conditions} == {ONE}
 
 
-def test_fields_without_an_effect_are_named_with_what_that_means_and_do_not_touch_ready():
-    unsupported = [Unsupported("spec.suspend", "workers go on"), Unsupported("spec.queues", "no settings yet")]
-    status = fold(FluidEnvironmentStatus(), seen(unsupported=unsupported), NOON)
+POOL = PoolState("default", replicas=2, ready=2, updated=2, least=2)
+
+
+def workers(*pools, **facts):
+    return Workers(pools or (POOL,), **facts)
+
+
+def test_an_environment_with_pools_counts_its_workers():
+    status = fold(FluidEnvironmentStatus(), seen(workers=workers(POOL, PoolState("mail", 3, 1)), children=14), NOON)
+    assert conditions(status) == {
+        "Ready": ("True", "Available"),
+        "RedisReady": ("True", "Available"),
+        "WorkersReady": ("True", "Available"),
+        "TypesDiscovered": ("True", "Available"),
+    }
+    assert (status.workers, status.ready_workers, status.child_objects) == ("3/5", 3, 14)
+    assert [(each.name, each.ready_replicas) for each in status.pools] == [("default", 2), ("mail", 1)]
+
+
+def test_missing_workers_keep_an_environment_from_being_ready_and_redis_is_told_apart():
+    problem = Problem(Reason.WORKERS_NOT_READY, "pool default has 0 of 1 workers ready.")
+    found = conditions(fold(FluidEnvironmentStatus(), seen(workers=workers(problem=problem)), NOON))
+    assert found["Ready"] == ("False", "WorkersNotReady")
+    assert found["RedisReady"] == ("True", "Available")
+    assert found["WorkersReady"] == ("False", "WorkersNotReady")
+    assert found["Reconciling"] == ("True", "WorkersNotReady")
+
+
+def test_the_most_important_obstacle_is_the_reason():
+    others = [Problem(Reason.REDIS_CHANGE_BLOCKED, "Put it back.", stalled=True), Problem(Reason.REFUSED, "No.")]
+    found = conditions(fold(FluidEnvironmentStatus(), seen(others=others), NOON))
+    assert found["Ready"] == ("False", "RedisChangeBlocked")
+    assert found["Stalled"] == ("True", "RedisChangeBlocked")
+    assert (
+        conditions(fold(FluidEnvironmentStatus(), seen(problem=AWAY, others=others), NOON))["Ready"][1] == AWAY.reason
+    )
+
+
+def test_what_threatens_the_jobs_does_not_touch_ready():
+    flaws = [Flaw(Reason.PERSISTENCE_OFF, "It forgets."), Flaw(Reason.EVICTION_ON, "It deletes.")]
+    status = fold(FluidEnvironmentStatus(), seen(flaws=flaws), NOON)
     assert conditions(status)["Ready"] == ("True", "Available")
-    told = next(each for each in status.conditions if each.type == "NotYetSupported")
-    assert told.message == "spec.suspend: workers go on; spec.queues: no settings yet"
+    assert conditions(status)["QueueHealthy"] == ("False", "PersistenceOff")
+    told = next(each for each in status.conditions if each.type == "QueueHealthy")
+    assert told.message == "It forgets. It deletes."
+    assert conditions(fold(status, seen(flaws=[]), ONE))["QueueHealthy"] == ("True", "Available")
+
+
+def test_an_unknown_image_is_told_until_a_worker_has_shown_its_types():
+    status = fold(FluidEnvironmentStatus(), seen(workers=workers(undiscovered="Nobody knows x:1.")), NOON)
+    assert conditions(status)["TypesDiscovered"] == ("False", "Discovering")
+    assert conditions(status)["Ready"] == ("True", "Available")
+
+
+def test_what_was_told_of_workers_stays_while_nobody_looks():
+    before = fold(FluidEnvironmentStatus(), seen(workers=workers(), children=14), NOON)
+    after = fold(before, seen(problem=Problem(Reason.INVALID_SPEC, "No.", stalled=True)), ONE)
+    assert (after.workers, after.child_objects) == ("2/2", 14)
+    assert conditions(after)["WorkersReady"] == ("True", "Available")
+
+
+def test_the_last_pool_takes_its_conditions_along():
+    before = fold(FluidEnvironmentStatus(), seen(workers=workers(), children=14), NOON)
+    after = fold(before, seen(workers=Workers(), children=0), ONE)
+    assert not {"WorkersReady", "TypesDiscovered"} & conditions(after).keys()
+    assert (after.workers, after.pools, after.child_objects) == (None, None, None)
 
 
 PAUSE, RESUME = "pause/mail@2026-12-01T00:00:00Z", "resume/mail@2026-12-01T00:01:00Z"
@@ -95,6 +157,13 @@ PAUSE, RESUME = "pause/mail@2026-12-01T00:00:00Z", "resume/mail@2026-12-01T00:01
 )
 def test_a_queue_is_paused_and_resumed_by_request_once(paused, handled, annotation, want):
     assert carry_out(paused, handled, annotation) == want
+
+
+def test_a_rotation_is_asked_for_by_request_and_pauses_nothing():
+    wish = "rotate-passwords@2026-12-01T00:00:00Z"
+    assert carry_out(["b"], PAUSE, wish) == Pauses(["b"], wish)
+    assert rotation(wish) == wish
+    assert rotation(PAUSE) == rotation("rotate-passwords") == rotation("") == ""
 
 
 @pytest.mark.parametrize(

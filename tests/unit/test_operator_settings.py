@@ -36,6 +36,7 @@ def test_the_defaults_are_the_promised_ones():
         "lease_retry_seconds": 2.0,
         "http_host": "",
         "http_port": 8080,
+        "metrics_service": "",
         "webhook_host": "",
         "webhook_port": None,
         "webhook_cert_dir": "",
@@ -79,6 +80,13 @@ def test_every_field_is_set_by_its_variable():
     assert settings.http_port == 0
     assert (settings.log_level, settings.log_format) == ("debug", "text")
     assert settings.status_hold_seconds == 0.05
+
+
+def test_keda_reads_the_metrics_from_the_pods_own_port():
+    told = {"FLUID_METRICS_SERVICE": "fluid-operator.fluid-system", "FLUID_HTTP_PORT": "9090"}
+    assert from_environment(told).metrics_url == "http://fluid-operator.fluid-system:9090/metrics"
+    assert from_environment({}).metrics_url == ""
+    assert "FLUID_METRICS_SERVICE" in problems(FLUID_METRICS_SERVICE="http://fluid-operator:8080")
 
 
 def test_an_empty_variable_counts_as_unset():

@@ -18,12 +18,14 @@ from typing import Any, Final
 from fluid_operator.api.errors import InvalidSpec
 from fluid_operator.api.fluidenvironment import FLUID_ENVIRONMENT, FluidEnvironmentSpec
 from fluid_operator.api.meta import GROUP, VERSION, parse
-from fluid_operator.environments.address import UnusableAddress, address_in
+from fluid_operator.environments.children import Owner
+from fluid_operator.environments.errors import UnusableSource
 from fluid_operator.environments.registry import DEFAULT, choose
+from fluid_operator.environments.sources import address_in_force, read_address
 from fluid_operator.environments.types import KnownType, images_of, read_types
 from fluid_operator.kube.client import Kube
-from fluid_operator.kube.errors import Forbidden, KubeError, NotFound
-from fluid_operator.kube.keys import SECRETS, ObjectKey, Resource
+from fluid_operator.kube.errors import KubeError, NotFound
+from fluid_operator.kube.keys import ObjectKey, Resource
 from fluid_queue import Queue, QueueError
 
 log = logging.getLogger(__name__)
@@ -130,9 +132,10 @@ class Catalogue:
     async def _read(self, namespace: str, wanted: str | None) -> Knowledge:
         try:
             async with asyncio.timeout(self._settings.timeout), self._slots:
-                name, spec = await self._environment(namespace, wanted)
+                owner, spec = await self._environment(namespace, wanted)
+                name = owner.name
                 try:
-                    return Knowledge(name, await self._types(ObjectKey(namespace, name), spec))
+                    return Knowledge(name, await self._types(owner, spec))
                 except QueueError as error:
                     raise _Unknown(name, f"environment {name}: {error}") from error
         except _Unknown as error:
@@ -143,7 +146,7 @@ class Catalogue:
         except TimeoutError:
             return Knowledge(wanted or "", doubt="the environment was not read in time")
 
-    async def _environment(self, namespace: str, wanted: str | None) -> tuple[str, FluidEnvironmentSpec]:
+    async def _environment(self, namespace: str, wanted: str | None) -> tuple[Owner, FluidEnvironmentSpec]:
         """The environment that a job of this namespace would run in."""
         name = wanted or DEFAULT
         try:
@@ -158,29 +161,29 @@ class Catalogue:
                 raise _Unknown("", "which FluidEnvironment of this namespace is meant is not clear") from error
             name, raw = chosen, found[chosen]
         try:
-            return name, parse(FluidEnvironmentSpec, raw["spec"])
+            return Owner(namespace, name, raw["metadata"]["uid"]), parse(FluidEnvironmentSpec, raw["spec"])
         except InvalidSpec as error:
             raise _Unknown(name, f"FluidEnvironment {name} is not valid") from error
 
-    async def _types(self, key: ObjectKey, spec: FluidEnvironmentSpec) -> dict[str, KnownType]:
-        address = await self._address(key, spec)
-        prefix = spec.redis.key_prefix or f"{key.namespace}.{key.name}"
+    async def _types(self, owner: Owner, spec: FluidEnvironmentSpec) -> dict[str, KnownType]:
+        address = await self._address(owner, spec)
+        prefix = spec.redis.key_prefix or f"{owner.namespace}.{owner.name}"
         told: dict[str, Any] = {}
         async with Queue.from_url(address, prefix, timeout=self._settings.timeout) as queue:
             for image in images_of(spec):
                 told |= await queue.types(image)
         return read_types(told)
 
-    async def _address(self, key: ObjectKey, spec: FluidEnvironmentSpec) -> str:
-        if spec.redis.external is None:
-            raise _Unknown(key.name, f"FluidEnvironment {key.name} names no Redis that is there yet")
-        ref = spec.redis.external.url_secret_ref
+    async def _address(self, owner: Owner, spec: FluidEnvironmentSpec) -> str:
         try:
-            return address_in(await self._kube.get(SECRETS, ObjectKey(key.namespace, ref.name)), ref)
-        except (NotFound, Forbidden) as error:
-            raise _Unknown(key.name, f"environment {key.name}: Secret {ref.name} cannot be read") from error
-        except UnusableAddress as error:
-            raise _Unknown(key.name, f"environment {key.name}: {error.problem.message}") from error
+            # What the workers have is right also while a change of the spec is not in force yet.
+            held = await address_in_force(self._kube, owner) if spec.redis.managed or spec.workers else None
+            found = held.url if held else await read_address(self._kube, owner.namespace, spec)
+        except UnusableSource as error:
+            raise _Unknown(owner.name, f"environment {owner.name}: {error.problem.message}") from error
+        if found is None:
+            raise _Unknown(owner.name, f"environment {owner.name}: its Redis is not there yet")
+        return found
 
 
 def _facts(namespace: str, wanted: str | None, error: Exception) -> dict[str, Any]:

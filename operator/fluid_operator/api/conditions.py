@@ -25,9 +25,11 @@ class ConditionType(StrEnum):
     READY = "Ready"
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
-    NOT_YET_SUPPORTED = "NotYetSupported"
     REQUEST_IGNORED = "RequestIgnored"
     REDIS_READY = "RedisReady"
+    WORKERS_READY = "WorkersReady"
+    QUEUE_HEALTHY = "QueueHealthy"
+    TYPES_DISCOVERED = "TypesDiscovered"
 
 
 class Reason(StrEnum):
@@ -40,7 +42,7 @@ class Reason(StrEnum):
     PAYLOAD_SOURCE_NOT_FOUND = "PayloadSourceNotFound"
     SECRET_ACCESS_DENIED = "SecretAccessDenied"  # noqa: S105 - a reason, not a password
     TYPE_NOT_YET_KNOWN = "TypeNotYetKnown"
-    NOT_YET_SUPPORTED = "NotYetSupported"
+    REDIS_CHANGING = "RedisChanging"
     # In the queue.
     QUEUED = "Queued"
     SCHEDULED = "Scheduled"
@@ -84,7 +86,20 @@ class Reason(StrEnum):
     REDIS_UNAVAILABLE = "RedisUnavailable"
     REDIS_ACCESS_DENIED = "RedisAccessDenied"
     REDIS_CHANGE_BLOCKED = "RedisChangeBlocked"
+    REDIS_DRAINING = "RedisDraining"
     KEY_PREFIX_IN_USE = "KeyPrefixInUse"
+    INVALID_KEY_RING = "InvalidKeyRing"
+    WORKERS_NOT_READY = "WorkersNotReady"
+    DISCOVERING = "Discovering"
+    ACCESS_DENIED = "AccessDenied"
+    NAME_TAKEN = "NameTaken"
+    REFUSED = "Refused"
+    APPLYING = "Applying"
+    AUTOSCALER_MISSING = "AutoscalerMissing"
+    PERSISTENCE_OFF = "PersistenceOff"
+    EVICTION_ON = "EvictionOn"
+    MEMORY_NEARLY_FULL = "MemoryNearlyFull"
+    REDIS_TOO_OLD = "RedisTooOld"
     # Schedules.
     ON_SCHEDULE = "OnSchedule"
     NO_MORE_TIMES = "NoMoreTimes"

@@ -157,6 +157,15 @@ class FluidEnvironmentSpec(ApiModel):
     ] = None
 
 
+class PoolStatus(ApiModel):
+    """One pool of workers, as it is."""
+
+    name: Annotated[Word, doc("Name of the pool.")]
+    replicas: Annotated[Count | None, doc("Workers that there should be now.", unset="0.")] = None
+    ready_replicas: Annotated[Count | None, doc("Workers that are ready.", unset="0.")] = None
+    updated_replicas: Annotated[Count | None, doc("Workers that are as the spec has them now.", unset="0.")] = None
+
+
 class FluidEnvironmentStatus(ApiModel):
     """What the operator has seen of the environment."""
 
@@ -172,13 +181,27 @@ class FluidEnvironmentStatus(ApiModel):
         Field(max_length=16),
         map_by("type"),
         doc(
-            "The state as facts: Ready (Redis answers and every pool has its minimum), Reconciling, "
-            "Stalled, RedisReady.",
+            "The state as facts: Ready (Redis answers and every pool has its minimum), RedisReady, WorkersReady, "
+            "QueueHealthy (what threatens the jobs in Redis, in words), TypesDiscovered, Reconciling, Stalled.",
             unset="nobody has looked yet.",
         ),
     ] = None
     key_prefix: Annotated[KeyPrefix | None, doc("The part of the key space in use.", unset="not known yet.")] = None
     ready_workers: Annotated[Count | None, doc("Workers that are ready, of all pools.", unset="not known yet.")] = None
+    workers: Annotated[
+        Annotated[str, Field(max_length=32)] | None,
+        doc('Workers that are ready, of those that there should be, such as "2/3".', unset="there are no pools."),
+    ] = None
+    pools: Annotated[
+        list[PoolStatus] | None,
+        Field(max_length=50),
+        map_by("name"),
+        doc("The pools of workers.", unset="there are none."),
+    ] = None
+    child_objects: Annotated[
+        Count | None,
+        doc("Objects that the operator keeps for the environment: Redis, workers and what they need.", unset="none."),
+    ] = None
     waiting: Annotated[LongCount | None, doc("Jobs that wait in all queues.", unset="not known yet.")] = None
     paused_queues: Annotated[
         list[Word] | None,
@@ -217,7 +240,7 @@ FLUID_ENVIRONMENT = Kind(
     ),
     columns=(
         Column("Redis", '.status.conditions[?(@.type=="RedisReady")].status', description="Whether Redis answers"),
-        Column("Workers", ".status.readyWorkers", "integer"),
+        Column("Workers", ".status.workers", description="Workers that are ready, of those that there should be"),
         Column("Waiting", ".status.waiting", "integer"),
         Column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
         Column("Age", ".metadata.creationTimestamp", "date"),

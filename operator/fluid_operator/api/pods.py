@@ -13,7 +13,9 @@ from pydantic import Field, Strict
 from fluid_operator.api.fields import Flag, JsonObject, ObjectName, Quantity, doc
 from fluid_operator.api.meta import ApiModel
 
-Image = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^\S+$")]
+Image = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^\S+$")]
+"""A reference to an image; a worker is told its own, publishes its types under it, and takes no longer one."""
+
 EnvName = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^=\s]+$")]
 LabelText = Annotated[str, Field(max_length=317)]
 Quantities = Annotated[dict[str, Quantity], Field(max_length=16)]

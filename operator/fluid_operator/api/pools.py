@@ -1,6 +1,7 @@
 """Pools of workers of a FluidEnvironment: how many, on which queues, in what kind of pod."""
 
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, Final
 
 from pydantic import Field, Strict
 
@@ -24,15 +25,44 @@ Replicas = Annotated[int, Strict(), Field(ge=0, le=1000)]
 QueueSelector = Annotated[
     str, Field(min_length=1, max_length=63, pattern=r"^(\*|[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)$")
 ]
+StabilizationSeconds = Annotated[Seconds, Field(le=3600)]
+
+CONCURRENCY: Final = 50
+TARGET_LATENCY_SECONDS: Final = 5
+STABILIZATION_SECONDS: Final = 300
+"""What holds where a pool does not say."""
+
+
+class AutoscalingProvider(StrEnum):
+    """Who sets the number of workers."""
+
+    BUILT_IN = "BuiltIn"
+    KEDA = "KEDA"
 
 
 class Autoscaling(ApiModel):
     """How the number of workers follows the work."""
 
+    provider: Annotated[
+        AutoscalingProvider | None,
+        doc(
+            "Who sets the number of workers: BuiltIn, the operator itself; KEDA, a ScaledObject on what the operator "
+            "recommends as a metric (KEDA has to be in the cluster).",
+            unset="BuiltIn.",
+        ),
+    ] = None
     target_latency_seconds: Annotated[
-        PositiveSeconds,
-        doc("The longest that the oldest job should wait; when it waits longer, workers are added."),
-    ]
+        PositiveSeconds | None,
+        doc("The longest that the oldest job should wait; when it waits longer, workers are added.", unset="5."),
+    ] = None
+    stabilization_window_seconds: Annotated[
+        StabilizationSeconds | None,
+        doc(
+            "Workers go only when fewer would have been enough for so long, as in a HorizontalPodAutoscaler; after a "
+            "restart of the operator the time begins anew.",
+            unset="300.",
+        ),
+    ] = None
 
 
 class WorkerPool(ApiModel):
@@ -54,7 +84,7 @@ class WorkerPool(ApiModel):
         doc('Queues that the pool works on; "*" means all.', unset="all."),
     ] = None
     concurrency: Annotated[
-        Annotated[int, Strict(), Field(ge=1, le=10_000)] | None,
+        Annotated[int, Strict(), Field(ge=1, le=1000)] | None,
         doc("Jobs that one worker runs at once.", unset="50."),
     ] = None
     min_replicas: Annotated[

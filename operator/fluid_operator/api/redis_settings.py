@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, Strict
 
 from fluid_operator.api.fields import (
     ObjectName,
@@ -51,6 +51,13 @@ class ManagedRedis(ApiModel):
             "EverySecond may lose up to 2 s of writes when Redis is killed; those jobs are enqueued "
             "again. Always loses none, and is slower.",
             unset="EverySecond.",
+        ),
+    ] = None
+    password_rotation_days: Annotated[
+        Annotated[int, Strict(), Field(ge=1, le=3650)] | None,
+        doc(
+            "Age at which the passwords of Redis' users are changed, while it runs and without a failed job.",
+            unset="only when asked for, by the annotation jobs.fluidcalendar.com/request: rotate-passwords@<time>.",
         ),
     ] = None
 

@@ -10,18 +10,11 @@ from typing import Any, Final
 
 from fluid_operator.api.conditions import Reason
 from fluid_operator.api.meta import KeyRef
+from fluid_operator.environments.errors import UnusableAddress
 from fluid_operator.environments.status import Problem
 from fluid_queue import Address, InvalidAddress
 
 _FORM: Final = "redis://user:password@host:6379/0, or rediss:// with TLS"
-
-
-class UnusableAddress(Exception):
-    """There is no address to connect to; `problem` says why and what to do."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.message)
-        self.problem = problem
 
 
 def address_in(secret: Mapping[str, Any], ref: KeyRef) -> str:

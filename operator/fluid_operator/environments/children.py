@@ -12,13 +12,13 @@ import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from fluid_operator.environments.refusals import ChildProblem, Trouble, problem_of, problem_of_kind
 from fluid_operator.environments.rendering import naming
-from fluid_operator.environments.rendering.kinds import BY_KIND, LISTED, NAMED, OPTIONAL
+from fluid_operator.environments.rendering.kinds import BY_KIND, DEPLOYMENTS, LISTED, OPTIONAL
 from fluid_operator.kube.client import APPLY_PATCH, Json, Kube
 from fluid_operator.kube.errors import (
     AlreadyExists,
@@ -91,14 +91,44 @@ class Children:
         for owner in [owner for owner in self._memory if (owner.namespace, owner.name) == key]:
             del self._memory[owner]
 
-    async def apply(self, owner: Owner, manifests: Sequence[Json], *, monitors: bool = False) -> Outcome:
-        """Bring the children in line, in the order of `manifests`. `monitors`: the cluster has PodMonitors.
+    async def apply(
+        self,
+        owner: Owner,
+        manifests: Sequence[Json],
+        *,
+        optional: Collection[str] = (),
+        keep: Callable[[ChildKey], bool] = lambda key: False,
+    ) -> Outcome:
+        """Bring the children in line, in the order of `manifests`.
 
-        Refusals end up in the outcome, one per child, and do not stop the others. Raises a KubeError when the API
-        server is in trouble itself.
+        `optional`: those kinds of `kinds.OPTIONAL` that the cluster has. `keep`: what is to stay as it is although it
+        was not rendered. Refusals end up in the outcome, one per child, and do not stop the others. Raises a KubeError
+        when the API server is in trouble itself.
         """
         work = _Work(self._kube, owner, self._memory.setdefault(owner, {}))
-        return await work.carry_out({_key(each): each for each in manifests}, monitors)
+        return await work.carry_out({_key(each): each for each in manifests}, optional, keep)
+
+    async def scale(self, owner: Owner, deployment: str, replicas: int) -> None:
+        """Set the number of workers of a pool that is left to its autoscaler, and touch nothing else of it.
+
+        Raises a KubeError, a NotFound among them when the Deployment is gone.
+        """
+        body = {
+            "apiVersion": "autoscaling/v1",
+            "kind": "Scale",
+            "metadata": {"name": deployment, "namespace": owner.namespace},
+            "spec": {"replicas": replicas},
+        }
+        # By force: whoever set the number before us, a person or an autoscaler of before, has been overruled by now.
+        query = {"fieldManager": SCALING_MANAGER, "force": "true", "fieldValidation": "Strict"}
+        path = DEPLOYMENTS.path(owner.namespace, deployment, "scale")
+        await self._kube.request(
+            "patch", path, resource="deployments/scale", query=query, body=body, content_type=APPLY_PATCH
+        )
+        log.info(
+            "Scaled a pool of workers.",
+            extra={"fields": {"namespace": owner.namespace, "deployment": deployment, "replicas": replicas}},
+        )
 
 
 class _Work:
@@ -115,23 +145,25 @@ class _Work:
         self._deleted: list[ChildKey] = []
         self._problems: list[ChildProblem] = []
 
-    async def carry_out(self, wanted: Mapping[ChildKey, Json], monitors: bool) -> Outcome:
-        await self._look(wanted, monitors)
+    async def carry_out(
+        self, wanted: Mapping[ChildKey, Json], optional: Collection[str], keep: Callable[[ChildKey], bool]
+    ) -> Outcome:
+        await self._look(wanted, optional)
         for key, manifest in wanted.items():
             if key.kind not in self._unknown:
                 await self._settle(key, manifest)
-        for key in [key for key in self._live if key not in wanted]:
+        for key in [key for key in self._live if key not in wanted and not keep(key)]:
             await self._remove(key)
         for key in self._memory.keys() - wanted.keys():
             del self._memory[key]
         mine = {key: live for key, live in self._live.items() if self._owned(live)}
         return Outcome(tuple(self._applied), tuple(self._deleted), tuple(self._problems), mine)
 
-    async def _look(self, wanted: Iterable[ChildKey], monitors: bool) -> None:
+    async def _look(self, wanted: Iterable[ChildKey], optional: Collection[str]) -> None:
         """Find everything that the environment has, and everything that stands where it should have something."""
-        for resource in (*LISTED, *(OPTIONAL if monitors else ())):
+        for resource in (*LISTED, *(each for each in OPTIONAL if each.kind in optional)):
             await self._list(resource)
-        named = [ChildKey(each.kind, naming.redis_name(self._owner.name)) for each in NAMED]
+        named = [ChildKey(*each) for each in naming.unlisted(self._owner.name)]
         for key in dict.fromkeys((*named, *wanted)):
             if key not in self._live and key.kind not in self._unknown:
                 await self._get(key)
@@ -198,9 +230,7 @@ class _Work:
             return ChildProblem(*key, Trouble.NAME_TAKEN, message)
         if metadata.get("deletionTimestamp"):
             return ChildProblem(*key, Trouble.BEING_DELETED, f"{key} is being deleted, and made again after that.")
-        # What an environment left behind (`kubectl delete --cascade=orphan`) or a backup brought back has our labels.
-        labels = metadata.get("labels") or {}
-        if owner or naming.environment_selector(self._owner.name).items() <= labels.items():
+        if belongs(live, self._owner):
             return None
         message = f"{key} exists and is not the operator's; rename the environment or the pool, or delete the object."
         return ChildProblem(*key, Trouble.NAME_TAKEN, message)
@@ -288,11 +318,21 @@ class _Work:
         return {"namespace": owner.namespace, "environment": owner.name, "kind": key.kind, "name": key.name}
 
 
+def belongs(live: Mapping[str, Any], owner: Owner) -> bool:
+    """Whether an object is a child of this environment, or may be adopted by it: what an environment left behind
+    (`kubectl delete --cascade=orphan`) or a backup brought back has our labels and no owner."""
+    controller = _controller(live)
+    if controller is not None:
+        return bool(controller.get("uid") == owner.uid)
+    labels = live["metadata"].get("labels") or {}
+    return naming.environment_selector(owner.name).items() <= labels.items()
+
+
 def _key(manifest: Json) -> ChildKey:
     return ChildKey(manifest["kind"], manifest["metadata"]["name"])
 
 
-def _controller(live: Json) -> Json | None:
+def _controller(live: Mapping[str, Any]) -> Json | None:
     owners: list[Json] = live["metadata"].get("ownerReferences") or []
     return next((owner for owner in owners if owner.get("controller")), None)
 

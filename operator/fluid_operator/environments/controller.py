@@ -1,34 +1,29 @@
-"""Reconciles FluidEnvironments: opens the link to each one's Redis, and writes into the status how that went.
+"""Looks after all FluidEnvironments of one term: who is looked at when, and what of it is written down.
 
-Level, not edge: each call reads the object and its Secret anew, whatever woke it. An environment is looked at again
-every few seconds, because neither a Redis that went away nor a changed Secret sends an event. What a link does with an
-open key space is not known here.
+What a look does is the reconciler's. An environment is looked at again every few seconds, because neither a Redis that
+went away nor a changed Secret sends an event; Kopf's events and the watches of its children only make that sooner.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
-from fluid_operator.api.conditions import Reason
-from fluid_operator.api.errors import InvalidSpec
-from fluid_operator.api.fluidenvironment import FLUID_ENVIRONMENT, FluidEnvironmentSpec, FluidEnvironmentStatus
-from fluid_operator.api.meta import GROUP, REQUEST_ANNOTATION, VERSION, parse
-from fluid_operator.api.not_yet import unsupported_fields
-from fluid_operator.api.redis_settings import Redis
-from fluid_operator.environments.address import UnusableAddress, address_in
-from fluid_operator.environments.configuration import settings_of
-from fluid_operator.environments.events import event_of
-from fluid_operator.environments.link import EnvironmentLink
+from fluid_operator.api.fluidenvironment import FLUID_ENVIRONMENT, FluidEnvironmentStatus
+from fluid_operator.api.meta import GROUP, VERSION, parse
+from fluid_operator.environments import events
+from fluid_operator.environments.reconciler import EnvironmentReconciler, Looked
 from fluid_operator.environments.registry import EnvironmentRegistry
-from fluid_operator.environments.requests import Pauses, carry_out
-from fluid_operator.environments.status import OWNED, Problem, Seen, fold
+from fluid_operator.environments.sizing import Sizing
+from fluid_operator.environments.status import OWNED, fold
+from fluid_operator.environments.upkeep import Upkeep
+from fluid_operator.environments.watching import ChildWatches
 from fluid_operator.kube.client import Json, Kube
-from fluid_operator.kube.errors import Forbidden, NotFound
+from fluid_operator.kube.errors import NotFound
 from fluid_operator.kube.events import Happening
-from fluid_operator.kube.keys import SECRETS, ObjectKey, Resource
+from fluid_operator.kube.keys import ObjectKey, Resource
 from fluid_operator.kube.lease import Leadership
 from fluid_operator.kube.workqueue import Again, WorkQueue
 from fluid_operator.metrics import Metrics
@@ -40,9 +35,8 @@ log = logging.getLogger(__name__)
 FLUID_ENVIRONMENTS: Final = Resource(GROUP, VERSION, FLUID_ENVIRONMENT.plural, FLUID_ENVIRONMENT.kind)
 
 _WORKERS = 8
-_LOOK_AGAIN_SECONDS = 10.0
-_LOOK_AGAIN_SOON_SECONDS = 2.0
-"""While something is wrong: whoever repairs it waits for the answer."""
+_GOING_SECONDS = 2.0
+"""Between two looks at one that is being deleted: it may be made again under its name."""
 _STOP_SECONDS = 1.0
 """A reconciliation that is cancelled loses nothing."""
 
@@ -59,14 +53,17 @@ class EnvironmentsController:
         *,
         namespaces: Sequence[str] = (),
         answers: bool = True,
+        operator_namespace: str = "",
+        metrics_url: str = "",
         record: Callable[[Happening], None] = lambda happening: None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Serve these namespaces, or all of them when none is given. `clock` is monotonic, `now` for people.
 
-        Without `answers` the links are opened and kept, and everything else (status, requests, the settings of the
-        queues) is left to the operator whose environments these are.
+        Without `answers` the links are opened and kept, and everything else (children, status, requests, the settings
+        of the queues) is left to the operator whose environments these are. `operator_namespace`, `metrics_url`: see
+        Upkeep.
         """
         self._kube = kube
         self._registry = registry
@@ -75,9 +72,16 @@ class EnvironmentsController:
         self._namespaces = tuple(namespaces)
         self._answers = answers
         self._record = record
-        self._clock = clock
         self._now = now
-        self._counted: dict[ObjectKey, float] = {}
+        guarded = kube.guarded(leadership.check)
+        self._upkeep = Upkeep(
+            guarded, operator_namespace=operator_namespace, metrics_url=metrics_url, clock=clock, now=now
+        )
+        sizing = Sizing(self._upkeep, metrics.loads, record=record, clock=clock)
+        self._reconciler = EnvironmentReconciler(guarded, registry, self._upkeep, sizing, answers=answers, clock=clock)
+        self._watches = ChildWatches(kube, self._child_changed)
+        self._kept: set[ObjectKey] = set()
+        """Environments with children."""
         self._unseen: set[ObjectKey] | None = None
         """What the first list named and nobody has looked at yet; None before that list."""
         self._queue = WorkQueue(observe=metrics.reconciled("environments"))
@@ -93,6 +97,7 @@ class EnvironmentsController:
                 tasks.create_task(self._queue.run(_WORKERS, self.reconcile, grace=_STOP_SECONDS))
                 waking = wake_all_for_ever(self._kube, FLUID_ENVIRONMENTS, self._namespaces, self.wake, self._listed)
                 tasks.create_task(waking)
+                tasks.create_task(self._watches.run())
 
     async def reconcile(self, key: ObjectKey) -> Again | None:
         """Make the link and the status of one environment what they should be."""
@@ -121,106 +126,55 @@ class EnvironmentsController:
         try:
             raw = await self._kube.get(FLUID_ENVIRONMENTS, key)
         except NotFound:
-            await self._forget(key)
+            self._forget(key)
             return None
+        if raw["metadata"].get("deletionTimestamp"):
+            # Somebody's finalizer, or a deletion in the foreground: what is going must not be made again.
+            self._forget(key)
+            return Again(_GOING_SECONDS)
         self._registry.expect(key)
-        seen = await self._look(key, raw)
-        self._metrics.redis_up(key, seen.problem is None)
+        looked = await self._reconciler.look(key, raw)
+        self._metrics.redis_up(key, looked.seen.problem is None)
         if self._answers:
-            await self._write(key, raw, seen)
-        return Again(_LOOK_AGAIN_SOON_SECONDS if seen.problem else _LOOK_AGAIN_SECONDS)
+            self._watch(key, with_children=bool(looked.seen.children))
+            await self._write(key, raw, looked)
+        return Again(looked.again)
 
-    async def _forget(self, key: ObjectKey) -> None:
-        await self._registry.remove(key)
-        self._counted.pop(key, None)
+    def _forget(self, key: ObjectKey) -> None:
+        self._watch(key, with_children=False)
+        self._reconciler.forget(key)
         self._metrics.environment_gone(key)
 
-    async def _look(self, key: ObjectKey, raw: Json) -> Seen:
-        """Find the environment's Redis, reach it, and tell what was seen."""
-        generation = raw["metadata"]["generation"]
-        unsupported = unsupported_fields(FLUID_ENVIRONMENT.kind, raw["spec"])
-        pauses = _pauses(raw)
-        try:
-            spec = parse(FluidEnvironmentSpec, raw["spec"])
-            settings = settings_of(spec, pauses.queues)
-        except InvalidSpec as error:
-            problem = Problem(Reason.INVALID_SPEC, str(error), stalled=True)
-            return Seen(generation, problem=problem, unsupported=unsupported, pauses=pauses)
-        prefix = spec.redis.key_prefix or f"{key.namespace}.{key.name}"
-        try:
-            address = await self._address(key, spec.redis)
-        except UnusableAddress as error:
-            # A link that is open stays so: a Secret that is being replaced must not stop the jobs.
-            return Seen(generation, prefix, error.problem, unsupported, pauses=pauses)
-        mine = settings if self._answers else None
-        link = await self._registry.put(key, raw["metadata"]["uid"], spec, address, prefix, mine)
-        await link.check()
-        if not link.available:
-            return Seen(generation, prefix, _away(link), unsupported, pauses=pauses)
-        waiting = await self._waiting(key, link, raw.get("status") or {}) if self._answers else None
-        return Seen(generation, prefix, None, unsupported, waiting, pauses)
+    def _child_changed(self, key: ObjectKey) -> None:
+        self._upkeep.touch(key)
+        self._queue.add(key)
 
-    async def _address(self, key: ObjectKey, redis: Redis) -> str:
-        """Read the address of Redis. Raises UnusableAddress, and KubeError when the API server is in trouble."""
-        if redis.external is None:
-            await self._registry.close(key)
-            message = "The operator runs no Redis yet; name one with spec.redis.external.urlSecretRef."
-            raise UnusableAddress(Problem(Reason.NOT_YET_SUPPORTED, message, stalled=True))
-        ref = redis.external.url_secret_ref
-        try:
-            secret = await self._kube.get(SECRETS, ObjectKey(key.namespace, ref.name))
-        except NotFound as error:
-            message = f"Secret {ref.name} does not exist; create it with the URL of Redis under the key {ref.key}."
-            raise UnusableAddress(Problem(Reason.SECRET_NOT_FOUND, message)) from error
-        except Forbidden as error:
-            message = (
-                f"The operator may not read Secret {ref.name}; bind it to the Role fluid-operator-environment "
-                f"in namespace {key.namespace}."
-            )
-            raise UnusableAddress(Problem(Reason.SECRET_ACCESS_DENIED, message)) from error
-        return address_in(secret, ref)
+    def _watch(self, key: ObjectKey, *, with_children: bool) -> None:
+        """Watch the children of a namespace as long as an environment there has any."""
+        if with_children:
+            self._kept.add(key)
+            self._watches.follow(key.namespace)
+        elif key in self._kept:
+            self._kept.discard(key)
+            if not any(other.namespace == key.namespace for other in self._kept):
+                self._watches.unfollow(key.namespace)
 
-    async def _waiting(self, key: ObjectKey, link: EnvironmentLink, status: Mapping[str, Any]) -> int | None:
-        """Count the waiting jobs, or repeat the last count while that is fresh.
-
-        The count changes all the time, and our own write of it wakes us: without a pause the two would chase each
-        other.
-        """
-        known, counted = status.get("waiting"), self._counted.get(key)
-        now = self._clock()
-        if known is not None and counted is not None and now - counted < _LOOK_AGAIN_SECONDS:
-            return int(known)
-        stats = await link.stats()
-        self._counted[key] = now
-        return sum(queue.waiting for queue in stats.queues) if stats else None
-
-    async def _write(self, key: ObjectKey, raw: Json, seen: Seen) -> None:
-        """Write the status if it changed."""
-        before = raw.get("status") or {}
-        after = fold(parse(FluidEnvironmentStatus, before, at="status"), seen, self._now())
+    async def _write(self, key: ObjectKey, raw: Json, looked: Looked) -> None:
+        """Write the status if it changed, and tell of what is worth it."""
+        before, meta = raw.get("status") or {}, raw["metadata"]
+        if looked.rotated:
+            self._record(events.rotated(key, meta["uid"]))
+        after = fold(parse(FluidEnvironmentStatus, before, at="status"), looked.seen, self._now())
         changes = status_changes(before, after, OWNED)
         if not changes:
             return
         self._leadership.check()
-        meta = raw["metadata"]
         await self._kube.patch_status(
             FLUID_ENVIRONMENTS, key, changes, uid=meta["uid"], resource_version=meta["resourceVersion"]
         )
-        if happening := event_of(key, meta["uid"], before, after):
+        for happening in events.events_of(key, meta["uid"], before, after):
             self._record(happening)
-        facts = {"namespace": key.namespace, "name": key.name, "uid": meta["uid"], "ready": seen.problem is None}
-        reason = {"reason": seen.problem.reason.value} if seen.problem else {}
+        obstacle = looked.seen.obstacle
+        facts = {"namespace": key.namespace, "name": key.name, "uid": meta["uid"], "ready": obstacle is None}
+        reason = {"reason": obstacle.reason.value} if obstacle else {}
         log.info("Wrote the status of an environment.", extra={"fields": facts | reason})
-
-
-def _pauses(raw: Json) -> Pauses:
-    """The queues that are paused by request, once the annotation is obeyed."""
-    status = raw.get("status") or {}
-    annotation = (raw["metadata"].get("annotations") or {}).get(REQUEST_ANNOTATION, "")
-    return carry_out(status.get("pausedQueues") or (), status.get("lastHandledRequest", ""), annotation)
-
-
-def _away(link: EnvironmentLink) -> Problem:
-    """Say that Redis was not reached. The problem's text never holds the address."""
-    reason = Reason.REDIS_ACCESS_DENIED if link.denied else Reason.REDIS_UNAVAILABLE
-    return Problem(reason, f"{link.problem}. The operator goes on trying.")

@@ -1,8 +1,8 @@
 """One environment's open key space, as long as this replica leads: queue client, leader token, hints, known types.
 
-A link never raises because Redis is away: `available` and `problem` tell it, and its tasks go on trying. It knows
-nothing of FluidJobs; whoever
-listens gets hints (ids whose records changed) and is told when everything must be read again.
+A link never raises because Redis is away: `available` and `problem` tell it, and its tasks go on trying. It touches
+nothing before the key space is its environment's own. It knows nothing of FluidJobs; whoever listens gets hints (ids
+whose records changed) and is told when everything must be read again.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from fluid_operator.api.fluidenvironment import FluidEnvironmentSpec
 from fluid_operator.environments.batching import Batcher, Calm
+from fluid_operator.environments.ownership import Ownership
 from fluid_operator.environments.surroundings import Obstacles, Surroundings
 from fluid_operator.environments.types import KnownType, images_of, read_types
 from fluid_operator.kube.errors import NotLeader
@@ -42,7 +43,7 @@ log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
-Source = Literal["check", "hints", "sweep", "data", "settings"]
+Source = Literal["own", "check", "hints", "sweep", "data", "settings"]
 
 _LOOK_SECONDS = 5.0
 """How soon a worker's types, or an obstacle in a queue, are known without a hint."""
@@ -55,6 +56,9 @@ _HINT_LINGER = 0.01
 
 _PAUSE = 1.0
 """Seconds between two tries while Redis is away."""
+
+_STRANGER_SECONDS = 3.0
+"""How long another address is tried, of which nobody knows where it leads."""
 
 _REFUSED = (
     "The leader's epoch was refused: another operator leads this shard of the key space. Said again and again, two "
@@ -85,9 +89,17 @@ class EnvironmentLink:
         self.spec = spec
         self.settings = settings
         self.queue = queue
+        self.held = ""
+        """Why nothing new may be enqueued; what is in the queue goes on."""
+        self.leaving = False
+        """The environment is gone: what runs comes to its end, and nothing else starts."""
+        self.incarnation: str | None = None
+        """Which data this is; None before the first time."""
         self.available: bool | None = None
         """Whether everything that asks Redis was answered the last time; None before the first time."""
         self.types: Mapping[str, KnownType] = {}
+        self.known_images: frozenset[str] = frozenset()
+        """Images of which at least one worker has introduced itself."""
         self.types_since: float | None = None
         """time.monotonic() of when the first type was known; None: no worker has ever introduced itself."""
         self.lost_at: float | None = None
@@ -107,6 +119,7 @@ class EnvironmentLink:
         self._changed = changed
         self._leader: Leader | None = None
         self._leading = asyncio.Lock()
+        self._ownership = Ownership(queue, uid, str(key))
         self.inspect: Batcher[str, JobRecord | None] = Batcher(queue.inspect)
         self.enqueue: Batcher[NewJob, Enqueued] = Batcher(self._enqueue)
         self.cancel: Batcher[str, str] = Batcher(self._cancel)
@@ -122,6 +135,26 @@ class EnvironmentLink:
         self.spec, self.settings = spec, settings
         self._due.set()
         return True
+
+    def hold(self, reason: str) -> None:
+        """Enqueue nothing new for this reason, a sentence; "" lets it go on."""
+        if reason != self.held:
+            self.held = reason
+            self._changed(self)
+
+    def leave(self) -> None:
+        """The environment is gone; see `leaving`."""
+        self.leaving = True
+        self._changed(self)
+
+    async def disown(self) -> None:
+        """Let another environment have the key space. Raises QueueError while Redis is away."""
+        await self._ownership.give_up()
+
+    @property
+    def in_use_by(self) -> str:
+        """The environment that owns the key space, when it is another one."""
+        return self._ownership.in_use_by
 
     @property
     def problem(self) -> str:
@@ -178,6 +211,7 @@ class EnvironmentLink:
         """Run a write as the leader. A refusal is answered by looking at the Lease first, and only then by a new
         epoch."""
         self._leadership.check()
+        await self._ownership.require()
         refused = await self._token(None)
         try:
             return await command(refused)
@@ -185,6 +219,7 @@ class EnvironmentLink:
             facts = {"environment": str(self.key), "shard": self._shard + 1, "error": str(error)}
             log.warning(_REFUSED, extra={"fields": facts})
         self._leadership.check()
+        await self._ownership.renew(0.0)  # somebody else may have taken the key space over while we stood still
         return await command(await self._token(refused))
 
     async def _token(self, refused: Leader | None) -> Leader:
@@ -198,10 +233,11 @@ class EnvironmentLink:
     # -- state --------------------------------------------------------------------------------------------------------
 
     async def check(self) -> None:
-        """Ask Redis for an authenticated PING and open the key space; sets `available` and `problem`."""
+        """Ask Redis for an authenticated PING and open the key space, if it is ours; sets `available` and `problem`."""
         try:
             await self.queue.ping()
-            await self.queue.open()
+            await self._ownership.renew(_LOOK_SECONDS - _PAUSE)
+            self.incarnation = (await self.queue.open()).incarnation
         except QueueFull:
             self._noted("check", None)  # full is not away: what runs can still end
         except QueueError as error:
@@ -210,11 +246,35 @@ class EnvironmentLink:
             self._noted("check", None)
 
     async def stats(self) -> Stats | None:
-        """Counts of all queues, None while Redis is away."""
+        """Counts of all queues, None while Redis is away, or says what cannot be read."""
         try:
             return await self.queue.stats()
-        except QueueUnavailable:
+        except QueueError:
             return None
+
+    async def left_behind(self) -> int | None:
+        """At least how many jobs would be lost or repeated if this Redis were left now: those that have not ended, of
+        whatever origin, and those whose end nobody has written down yet. 0 is exact; None while Redis is away."""
+        if self.in_use_by:
+            return 0  # nothing there is ours
+        try:
+            stats = await self.queue.stats()
+            return max(stats.unfinished, await self.queue.count_unacknowledged())
+        except QueueError:
+            return None
+
+    async def same_data(self, url: str) -> bool | None:
+        """Whether another address leads to the data that is open here; None: nobody knows. Changes nothing there."""
+        try:
+            mine = await self.queue.incarnation()
+        except QueueError:
+            mine = self.incarnation
+        try:
+            async with Queue.from_url(url, self.queue.keys.name, timeout=_STRANGER_SECONDS) as stranger:
+                found = await stranger.incarnation()
+        except QueueError:
+            return None
+        return found == mine if mine else None
 
     def broken(self) -> None:
         """What follows the key space has crashed, and is started again."""
@@ -241,8 +301,9 @@ class EnvironmentLink:
         reader, calm = HintReader(self.queue), Calm()
         try:
             while True:
-                _stop_if_cancelled()
+                stop_if_cancelled()
                 try:
+                    await self._ownership.require()
                     hints = await reader.read()
                 except QueueError as error:
                     self._noted("hints", error)
@@ -265,7 +326,7 @@ class EnvironmentLink:
         """Sweep whenever something is due, and look around from time to time, or when told to."""
         looked = 0.0
         while True:
-            _stop_if_cancelled()
+            stop_if_cancelled()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(self._next_sweep, _LOOK_SECONDS)):
                     await self._due.wait()
@@ -275,14 +336,19 @@ class EnvironmentLink:
                 await self.check()
             around = told or time.monotonic() - looked >= _LOOK_SECONDS
             if around:
+                await self._try("own", self._own)
                 await self._try("settings", self._configure)
             await self._try("sweep", self._sweep)
             if around and "sweep" not in self._problems:
                 await self._refresh()
                 looked = time.monotonic()
 
+    async def _own(self) -> None:
+        await self._ownership.renew(_LOOK_SECONDS - _PAUSE)
+
     async def _sweep(self) -> None:
         self._next_sweep = _LOOK_SECONDS
+        await self._ownership.require()
         self._next_sweep = max(_LEAST_SECONDS, await self.queue.sweep())
 
     async def _try(self, source: Source, work: Callable[[], Awaitable[None]]) -> None:
@@ -301,16 +367,14 @@ class EnvironmentLink:
     async def _configure(self) -> None:
         """Redis compares, and only a difference makes a new version: saying it again mends what somebody else changed,
         or what a restored Redis has forgotten."""
-        settings = self.settings
+        settings = None if self.leaving else self.settings
         if settings is not None:
             await self._led(lambda leader: self.queue.configure(settings, leader=leader))
 
     async def _refresh(self) -> None:
         """Read which types the workers of this environment can run, and what stands in the way of those that wait."""
         try:
-            found: dict[str, Mapping[str, Any]] = {}
-            for image in self.images:
-                found |= await self.queue.types(image)
+            by_image = {image: await self.queue.types(image) for image in self.images}
             stats = await self.queue.stats()
         except QueueUnavailable as error:
             self._noted("data", error)
@@ -319,7 +383,8 @@ class EnvironmentLink:
             self._noted("data", QueueError(f"what is known about workers and queues cannot be read: {error}"))
             return
         self._noted("data", None)
-        types = read_types(found)
+        self.known_images = frozenset(image for image, types in by_image.items() if types)
+        types = read_types({name: told for published in by_image.values() for name, told in published.items()})
         if not types:
             self.types_since = None  # a Redis that was emptied: nobody has told anything, as in the beginning
         elif self.types_since is None:
@@ -332,7 +397,7 @@ class EnvironmentLink:
             self._listener(self, Hints(types=True))
 
 
-def _stop_if_cancelled() -> None:
+def stop_if_cancelled() -> None:
     """redis-py may swallow a cancellation that meets the end of a read; whoever loops over its calls has to look."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():

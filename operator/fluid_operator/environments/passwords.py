@@ -198,9 +198,14 @@ def secret_data(credentials: Credentials, key_prefix: str, host: str) -> dict[st
             f"{name}-password": user.current,
             f"{name}-password-next": user.next,
             f"{name}-password-previous": user.previous,
-            f"{name}-url": f"redis://{name}:{user.current}@{host}:{_PORT}/0",
+            f"{name}-url": url(name, user.current, host),
         }
     return {key: base64.b64encode(text.encode()).decode() for key, text in texts.items() if text is not None}
+
+
+def url(user: str, password: str, host: str) -> str:
+    """The address by which a user reaches the managed Redis at `host`. A secret."""
+    return f"redis://{user}:{password}@{host}:{_PORT}/0"
 
 
 def read(secret: Mapping[str, Any], now: datetime, *, make: Callable[[], str] = new_password) -> Credentials:

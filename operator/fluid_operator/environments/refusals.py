@@ -109,7 +109,7 @@ def _forbidden(error: Forbidden, deed: str, namespace: str) -> str:
         return f"A quota of namespace {namespace} does not let the operator {deed}; raise it: {error.message}"
     if "cannot " in error.message:
         return (
-            f"The operator may not {deed}; bind it to the Role fluid-operator-environment in namespace {namespace}, "
+            f"The operator may not {deed}; bind it to the Role fluid-operator-workloads in namespace {namespace}, "
             "as the release has it."
         )
     return f"The cluster does not let the operator {deed}: {error.message}"

@@ -1,29 +1,33 @@
 """The status of a FluidEnvironment, from what was seen of it. Pure: no request, no clock.
 
-Conditions follow kstatus. Ready speaks of what works: jobs can be enqueued and their outcomes written. Fields without
-an effect have a condition of their own, NotYetSupported. Reconciling says that the operator goes on trying, Stalled
-that only a change by somebody can help; both are absent when they do not hold.
+Conditions follow kstatus. Ready speaks of what works: Redis answers, every pool has its minimum, and everything is as
+the spec wants it. What only threatens the jobs has a condition of its own, QueueHealthy. Reconciling says that the
+operator goes on trying, Stalled that only a change by somebody can help; both are absent when they do not hold.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from fluid_operator.api.conditions import ConditionType, Reason, drop_condition, set_condition
-from fluid_operator.api.fluidenvironment import FluidEnvironmentStatus
+from fluid_operator.api.fluidenvironment import FluidEnvironmentStatus, PoolStatus
 from fluid_operator.api.meta import REQUEST_ANNOTATION, Condition
-from fluid_operator.api.not_yet import Unsupported
+from fluid_operator.environments.health import Flaw
+from fluid_operator.environments.pools import PoolState, told
 from fluid_operator.environments.requests import Pauses
 
 OWNED: Final = (
+    "childObjects",
     "conditions",
     "keyPrefix",
     "lastHandledRequest",
     "observedGeneration",
     "pausedQueues",
+    "pools",
     "readyWorkers",
     "waiting",
+    "workers",
 )
 """The fields that are written by reconciling."""
 
@@ -38,15 +42,39 @@ class Problem(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Workers:
+    """The pools, and why they are not what they should be."""
+
+    pools: Sequence[PoolState] = ()
+    problem: Problem | None = None
+    undiscovered: str = ""
+    """A sentence about the images whose types nobody knows yet."""
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
-    """What one look at an environment found. `problem` None: its Redis answers. `waiting` None: nobody knows."""
+    """What one look at an environment found.
+
+    `problem` None: its Redis answers. `others` stand in the way of Ready as well, the most important first. `workers`
+    None: nobody looked, so what was told of them stays. `flaws`: what threatens the jobs in Redis, None: nobody knows.
+    `waiting` None: nobody knows.
+    """
 
     generation: int
     key_prefix: str | None = None
     problem: Problem | None = None
-    unsupported: Sequence[Unsupported] = ()
     waiting: int | None = None
     pauses: Pauses = field(default_factory=Pauses)
+    others: Sequence[Problem] = ()
+    workers: Workers | None = None
+    children: int | None = None
+    flaws: Sequence[Flaw] | None = None
+
+    @property
+    def obstacle(self) -> Problem | None:
+        """Why the environment is not ready."""
+        workers = self.workers.problem if self.workers else None
+        return next((each for each in (self.problem, *self.others, workers) if each), None)
 
 
 def fold(before: FluidEnvironmentStatus, seen: Seen, now: datetime) -> FluidEnvironmentStatus:
@@ -56,34 +84,101 @@ def fold(before: FluidEnvironmentStatus, seen: Seen, now: datetime) -> FluidEnvi
             "observed_generation": seen.generation,
             "conditions": list(_conditions(before.conditions or (), seen, now)),
             "key_prefix": seen.key_prefix,
-            # The operator runs no pools yet. Workers that were started by hand are none of the environment's pools.
-            "ready_workers": 0,
+            "child_objects": before.child_objects if seen.children is None else seen.children or None,
             "waiting": seen.waiting,
             "paused_queues": list(seen.pauses.queues) or None,
             "last_handled_request": seen.pauses.handled or None,
+            **_pools(before, seen.workers),
         }
     )
 
 
-def _conditions(conditions: Sequence[Condition], seen: Seen, now: datetime) -> Sequence[Condition]:
-    problem = seen.problem
-    reason = problem.reason if problem else Reason.AVAILABLE
-    message = problem.message if problem else "Redis answers."
-    facts = {
-        ConditionType.READY: problem is None,
-        ConditionType.REDIS_READY: problem is None,
-        ConditionType.RECONCILING: problem is not None and not problem.stalled,
-        ConditionType.STALLED: problem is not None and problem.stalled,
+def _pools(before: FluidEnvironmentStatus, workers: Workers | None) -> dict[str, Any]:
+    if workers is None:
+        return {"ready_workers": before.ready_workers, "workers": before.workers, "pools": before.pools}
+    shown = [
+        PoolStatus(name=each.name, replicas=each.replicas, ready_replicas=each.ready, updated_replicas=each.updated)
+        for each in workers.pools
+    ]
+    return {
+        # Workers that were started by hand are none of the environment's pools.
+        "ready_workers": sum(each.ready for each in workers.pools),
+        "workers": told(workers.pools) if workers.pools else None,
+        "pools": shown or None,
     }
-    for kind, holds in facts.items():
-        if holds or kind in (ConditionType.READY, ConditionType.REDIS_READY):
-            conditions = set_condition(
-                conditions, kind, holds, reason=reason, message=message, generation=seen.generation, now=now
-            )
-        else:
+
+
+class _Fact(NamedTuple):
+    """One condition: whether it holds, and what is said of it. `holds` None: it is not told at all."""
+
+    holds: bool | None
+    reason: Reason = Reason.AVAILABLE
+    message: str = ""
+
+
+def _conditions(conditions: Sequence[Condition], seen: Seen, now: datetime) -> Sequence[Condition]:
+    for kind, fact in _facts(seen).items():
+        if fact.holds is None:
             conditions = drop_condition(conditions, kind)
-    conditions = _with_request(conditions, seen, now)
-    return with_unsupported(conditions, seen.unsupported, seen.generation, now)
+            continue
+        conditions = set_condition(
+            conditions,
+            kind,
+            fact.holds,
+            reason=fact.reason,
+            message=fact.message,
+            generation=seen.generation,
+            now=now,
+        )
+    return _with_request(conditions, seen, now)
+
+
+def _facts(seen: Seen) -> dict[ConditionType, _Fact]:
+    obstacle = seen.obstacle
+    facts = {
+        ConditionType.READY: _truth(obstacle, _good(seen)),
+        ConditionType.REDIS_READY: _truth(seen.problem, "Redis answers."),
+        ConditionType.RECONCILING: _while(obstacle, stalled=False),
+        ConditionType.STALLED: _while(obstacle, stalled=True),
+        ConditionType.QUEUE_HEALTHY: _health(seen.flaws),
+    }
+    if seen.workers is not None:
+        facts |= _facts_of_workers(seen.workers)
+    return facts
+
+
+def _facts_of_workers(workers: Workers) -> dict[ConditionType, _Fact]:
+    if not workers.pools:
+        return {ConditionType.WORKERS_READY: _Fact(None), ConditionType.TYPES_DISCOVERED: _Fact(None)}
+    known = _Fact(True, message="The types of every image are known.")
+    unknown = _Fact(False, Reason.DISCOVERING, workers.undiscovered)
+    return {
+        ConditionType.WORKERS_READY: _truth(workers.problem, f"{told(workers.pools)} workers are ready."),
+        ConditionType.TYPES_DISCOVERED: unknown if workers.undiscovered else known,
+    }
+
+
+def _good(seen: Seen) -> str:
+    pools = seen.workers.pools if seen.workers else ()
+    return f"Redis answers, and {told(pools)} workers are ready." if pools else "Redis answers."
+
+
+def _truth(problem: Problem | None, otherwise: str) -> _Fact:
+    return _Fact(False, problem.reason, problem.message) if problem else _Fact(True, message=otherwise)
+
+
+def _while(obstacle: Problem | None, *, stalled: bool) -> _Fact:
+    if obstacle is None or obstacle.stalled is not stalled:
+        return _Fact(None)
+    return _Fact(True, obstacle.reason, obstacle.message)
+
+
+def _health(flaws: Sequence[Flaw] | None) -> _Fact:
+    if flaws is None:
+        return _Fact(None)
+    if not flaws:
+        return _Fact(True, message="Nothing threatens the jobs in Redis.")
+    return _Fact(False, flaws[0].reason, " ".join(flaw.message for flaw in flaws))
 
 
 def _with_request(conditions: Sequence[Condition], seen: Seen, now: datetime) -> Sequence[Condition]:
@@ -96,22 +191,5 @@ def _with_request(conditions: Sequence[Condition], seen: Seen, now: datetime) ->
         reason=Reason.INVALID_REQUEST,
         message=f"annotation {REQUEST_ANNOTATION}: {seen.pauses.problem}",
         generation=seen.generation,
-        now=now,
-    )
-
-
-def with_unsupported(
-    conditions: Sequence[Condition], unsupported: Sequence[Unsupported], generation: int, now: datetime
-) -> Sequence[Condition]:
-    """Return the conditions with one that names the fields without an effect, or without it where there are none."""
-    if not unsupported:
-        return drop_condition(conditions, ConditionType.NOT_YET_SUPPORTED)
-    return set_condition(
-        conditions,
-        ConditionType.NOT_YET_SUPPORTED,
-        True,
-        reason=Reason.NOT_YET_SUPPORTED,
-        message="; ".join(f"{field}: {sentence}" for field, sentence in unsupported),
-        generation=generation,
         now=now,
     )

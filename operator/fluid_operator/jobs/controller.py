@@ -276,6 +276,10 @@ class JobsController:
         over = view is not None and (run < view.run or (run == view.run and view.terminal))
         if view is None or view.uid != uid or (over and not record.ended):
             self._orphan(key, Orphan(record.id, uid, link.key.name))
+        elif run == view.run and view.job_id and view.environment != link.key.name:
+            # This environment was gone, and the run went elsewhere meanwhile.
+            await link.withdraw(record.id)
+            await link.acknowledge(record.id)
         elif over:
             await link.acknowledge(record.id)
         elif not view.settled:

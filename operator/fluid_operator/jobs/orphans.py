@@ -68,9 +68,9 @@ class Orphans:
 
     async def _stop(self, namespace: str, orphan: Orphan) -> Stop:
         if orphan.environment:
-            if orphan.environment not in self._registry.names(namespace):
-                return "stopped"
             link = self._registry.get(ObjectKey(namespace, orphan.environment))
+            if link is None and orphan.environment not in self._registry.names(namespace):
+                return "stopped"
             return await _stop_in(link, orphan) if link and link.available else "away"
         # It may be anywhere. Whoever cannot be asked now looks for such jobs when it can, in its resync.
         links = [link for link in self._registry if link.key.namespace == namespace and link.available]

@@ -55,8 +55,8 @@ class Placing:
         others = [link for link in self._registry if link.key.namespace == key.namespace and link.key.name != chosen]
         for link in others:
             record = await _ask(link, wanted.job_id(view.uid))
-            if record is None or record.reason == WITHDRAWN:
-                continue
+            if record is None or record.reason == WITHDRAWN or (link.leaving and record.state == "suspended"):
+                continue  # what is held in an environment that is gone stays there
             if not record.acknowledged or record.hash == wanted.hash:
                 return link.key.name
         return chosen

@@ -51,6 +51,9 @@ _STOPPING_SECONDS = 2.0
 _FULL_SECONDS = 5.0
 """How soon to try again while Redis is full."""
 
+_UNDER_WAY = frozenset({"active", "waiting-children"})
+"""States of a record in which work is being done."""
+
 _ENQUEUED = frozenset({Phase.QUEUED.value, Phase.SCHEDULED.value, Phase.RETRYING.value, Phase.RUNNING.value})
 
 
@@ -141,6 +144,8 @@ class Reconciler:
         if link.available is None:
             return None  # it tells when it knows
         if not link.available:
+            if link.leaving:
+                return None  # it tells when it has been left
             if view.phase not in _ENQUEUED and not (view.phase == Phase.SUSPENDED and holds(view, wanted)):
                 problem = waiting(Reason.QUEUE_UNAVAILABLE, f"environment {link.key.name}: {link.problem}")
                 await self._refuse(key, view, wanted, problem)
@@ -156,17 +161,22 @@ class Reconciler:
         if view.phase in _ENQUEUED and bound in self._registry.names(key.namespace):
             return None  # it exists, and is just not open: what runs goes on, and its status stays
         # A job that is in a queue which cannot be asked may have started long ago.
+        clears = self._registry.clears_in(ObjectKey(key.namespace, bound)) if bound else None
+        if clears == 0.0:
+            return await self._free(key, view, wanted)
         unbound = not bound and not self._registry.names(key.namespace)
         left = self._until_too_late(view, wanted) if unbound else None
         if left == 0.0:
             return await self._end(key, view, status.refused(view, wanted, _too_late(view), now=_now()))
         await self._refuse(key, view, wanted, self._placing.no_environment(key, bound or wish(view)))
-        return _soonest(left)
+        return _soonest(left, clears)
 
     async def _follow(self, key: ObjectKey, view: JobView, wanted: Target, link: EnvironmentLink) -> Again | None:
         """From the record of the run to the next step."""
         while True:
             record = await link.inspect(wanted.job_id(view.uid))
+            if record is None and link.leaving:
+                return await self._free(key, view, wanted)
             if record is None:
                 return await self._enqueue(key, view, wanted, link, None)
             withdrawn = record.ended and record.reason == WITHDRAWN
@@ -179,12 +189,37 @@ class Reconciler:
             return await self._tell(key, view, wanted, link, record)
         if asks_to_cancel(view, wanted):
             return await self._cancel(key, view, wanted, link, record)
+        if link.leaving:
+            return await self._leave(key, view, wanted, link, record)
         if not record.started_at and _outdated(record, view, wanted):
             if record.hash != wanted.hash and (record.begun or record.epoch):
                 return await self._take_back(link, record)
             return await self._enqueue(key, await self._with_spec(key, view), wanted, link, record)
         record = await self._adjust(view, wanted, link, record)
         return await self._tell(key, view, wanted, link, record)
+
+    async def _leave(
+        self, key: ObjectKey, view: JobView, wanted: Target, link: EnvironmentLink, record: JobRecord
+    ) -> Again | None:
+        """The environment is gone: what runs there comes to its end. Anything else is held there, so that it cannot
+        start any more, and may go elsewhere."""
+        if record.state in _UNDER_WAY:
+            return await self._tell(key, view, wanted, link, record)
+        if record.state != "suspended" and await link.suspend(record.id) != "suspended":
+            return Again(0.0)  # it has just started
+        return await self._free(key, view, wanted)
+
+    async def _free(self, key: ObjectKey, view: JobView, wanted: Target) -> Again:
+        """Nothing of the run can go on where it was: it belongs to no environment, until there is one for it. It keeps
+        its number, and so its idempotency key."""
+        if view.attempts or view.phase == Phase.RUNNING:
+            self._missing.setdefault(key, self._clock())
+        view = await self._with_spec(key, view)
+        if view.attempts and wanted.hash != view.spec_hash:
+            wanted = wanted.after()  # what was done outside under this number was done for another spec
+        told = self._placing.elsewhere(key, view)
+        await self._write(key, view, told(replace(view, job_id="", environment=""), wanted, now=_now()))
+        return Again(0.0)
 
     async def _adjust(self, view: JobView, wanted: Target, link: EnvironmentLink, record: JobRecord) -> JobRecord:
         """Make a job that may have started what the object asks for without asking for another run. Answers the record
@@ -228,6 +263,8 @@ class Reconciler:
             told = status.held
         else:
             try:
+                if old is None and link.held:
+                    raise waiting(Reason.REDIS_CHANGING, link.held)
                 job = await self._preparer.prepare(key, view, wanted, link, old)
                 return await self._send(key, view, link, job, old)
             except NothingToRun as nothing:
@@ -313,7 +350,7 @@ class Reconciler:
         """Seconds for which a worker may still run a job whose record was lost; it learns of the loss at its next
         renewal."""
         # The attempts of indexes are not told by their parent.
-        if not wanted.known or not (view.attempts or view.phase == Phase.RUNNING):
+        if not wanted.known or not (view.attempts or view.phase == Phase.RUNNING or key in self._missing):
             return 0.0
         now = self._clock()
         since = max(link.lost_at or 0.0, self._missing.setdefault(key, now))

@@ -144,11 +144,12 @@ def without_record(view: JobView, wanted: Target, state: State, now: datetime) -
     }
     if bound:
         status |= {"run": view.run, "specHash": view.spec_hash, "jobId": view.job_id, "environment": view.environment}
-        _add(status, "attempts", view.attempts)
     elif ended or view.run or wanted.run > 1:
         # The very first run gets its number only when something happens to it: an object without one may be a
         # re-created one.
         status |= {"run": wanted.run, "specHash": wanted.hash}
+    if not ended and view.run and wanted.run == view.run:
+        _add(status, "attempts", view.attempts)
     if not ended and (bound or goes_on(view, wanted)):
         _add(status, "completedIndexes", view.completed)
     if ended:

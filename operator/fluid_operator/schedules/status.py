@@ -111,7 +111,7 @@ def _conditions(before: FluidScheduleStatus, seen: Seen, now: datetime) -> tuple
         ConditionType.STALLED: problem is not None and problem.stalled,
         ConditionType.SUSPENDED: seen.suspended,
     }
-    conditions = drop_condition(before.conditions or (), ConditionType.NOT_YET_SUPPORTED)
+    conditions = tuple(before.conditions or ())
     for kind, holds in wanted.items():
         if holds or kind is ConditionType.READY:
             conditions = set_condition(

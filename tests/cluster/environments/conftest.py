@@ -13,6 +13,7 @@ from fluid_operator.environments.rendering.blueprint import Blueprint
 from fluid_operator.environments.rendering.manifests import render
 from fluid_operator.kube.client import Kube, connect
 from support.environments import blueprint
+from support.waiting import until
 
 Json = dict[str, Any]
 
@@ -52,8 +53,19 @@ spec:
 @pytest.fixture(scope="session")
 def monitors(cluster: Cluster) -> None:
     """Teach the shared cluster the kind PodMonitor."""
-    cluster.apply([yaml.safe_load(POD_MONITORS)])
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/podmonitors.monitoring.coreos.com")
+    teach(cluster, POD_MONITORS)
+
+
+def teach(cluster: Cluster, definition: str) -> None:
+    """Give the cluster a kind, and wait until it can be listed, which takes a moment longer than until it is known."""
+    parsed = yaml.safe_load(definition)
+    name = parsed["metadata"]["name"]
+    cluster.apply([parsed])
+
+    def listed() -> bool:
+        return "No resources found" in cluster.kubectl("get", name, "--all-namespaces", check=False)
+
+    until(listed, 30, f"{name} can be listed")
 
 
 @pytest.fixture
@@ -85,7 +97,7 @@ class Stage:
 
     async def apply(self, plan: Blueprint, children: Children | None = None) -> Outcome:
         owner = Owner(plan.namespace, plan.name, plan.uid)
-        return await (children or self.children).apply(owner, render(plan), monitors=plan.monitors)
+        return await (children or self.children).apply(owner, render(plan), optional=plan.optional)
 
     def get(self, kind: str, name: str) -> Json:
         found: Json = json.loads(self.kubectl("get", kind, name, "--output=json"))

@@ -85,7 +85,7 @@ async def test_every_pod_is_taken_where_only_restricted_ones_are(kube, cluster, 
 async def test_odd_names_become_names_that_are_taken(stage, case):
     environment, pool = ODD[case]
     spec = {"image": "x:1", "redis": {"managed": {}}, "workers": [{"name": pool}]}
-    plan = replace(blueprint(spec, name=environment, namespace=stage.namespace), monitors=False)
+    plan = replace(blueprint(spec, name=environment, namespace=stage.namespace), optional=())
     if case == "capitals":
         plan = replace(plan, name=environment.lower())
     manifests = render(plan)

@@ -55,7 +55,7 @@ def changed(spec, *path, to):
 
 
 async def test_the_first_time_everything_is_made_and_then_nothing_changes(stage, monitors):
-    plan = stage.environment(FULL, monitors=True)
+    plan = stage.environment(FULL, optional=["PodMonitor"])
     first = await stage.apply(plan)
     assert first.problems == ()
     assert set(first.applied) == set(first.live)
@@ -79,7 +79,7 @@ async def test_what_is_settled_is_only_read(stage):
 
 
 async def test_after_a_restart_applying_again_changes_nothing(stage, monitors):
-    plan = stage.environment(FULL, monitors=True)
+    plan = stage.environment(FULL, optional=["PodMonitor"])
     first = await stage.apply(plan)
     again = await stage.apply(plan, Children(stage.kube))
     assert again.settled
@@ -386,16 +386,18 @@ async def test_a_missing_right_is_told_and_stops_nothing_else(stage, cluster):
     assert {problem.kind for problem in outcome.problems} == {
         *("NetworkPolicy", "StatefulSet", "Deployment", "PodDisruptionBudget")
     }
-    assert all("fluid-operator-environment" in problem.message for problem in outcome.problems)
+    assert all("fluid-operator-workloads" in problem.message for problem in outcome.problems)
 
 
 RIGHTS = {
     "": {"secrets": "get create patch delete", "configmaps": "get create patch delete"}
     | dict.fromkeys(("services", "serviceaccounts"), "get list create patch delete"),
-    "apps": dict.fromkeys(("statefulsets", "deployments"), "get list create patch delete"),
+    "apps": dict.fromkeys(("statefulsets", "deployments"), "get list create patch delete")
+    | {"deployments/scale": "patch"},
     "networking.k8s.io": {"networkpolicies": "get list create patch delete"},
     "policy": {"poddisruptionbudgets": "get list create patch delete"},
     "monitoring.coreos.com": {"podmonitors": "get list create patch delete"},
+    "keda.sh": {"scaledobjects": "get list create patch delete"},
 }
 """What an operator needs for the children in a namespace, by group and resource."""
 
@@ -411,7 +413,7 @@ async def test_these_rights_are_enough_for_a_whole_life(stage, cluster, monitors
     stage.kubectl("create", "rolebinding", "all", "--role=all", "--user=just-enough")
     async with connect(cluster.client_kubeconfig("just-enough")) as kube:
         children = Children(kube)
-        full = stage.environment(FULL, monitors=True)
+        full = stage.environment(FULL, optional=["PodMonitor"])
         assert (await stage.apply(full, children)).problems == ()
         stage.kubectl("delete", "service", "default-redis")
         assert (await stage.apply(full, children)).problems == ()
@@ -419,7 +421,7 @@ async def test_these_rights_are_enough_for_a_whole_life(stage, cluster, monitors
         (problem,) = (await stage.apply(smaller, children)).problems
         assert problem.trouble is Trouble.BEING_REPLACED
         redis = {"keyPrefix": FULL["redis"]["keyPrefix"], **EXTERNAL}
-        outside = stage.environment({**FULL, "redis": redis, "workers": []}, monitors=True)
+        outside = stage.environment({**FULL, "redis": redis, "workers": []}, optional=["PodMonitor"])
 
         async def settled():
             outcome = await stage.apply(outside, children)

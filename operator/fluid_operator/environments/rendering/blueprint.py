@@ -1,6 +1,6 @@
 """Everything that the manifests of an environment depend on, in one value."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,11 +15,16 @@ OPERATOR_LABELS: Final[Mapping[str, str]] = {"app.kubernetes.io/name": "fluid-op
 class Blueprint:
     """One environment, and what had to be looked up or decided for it.
 
-    `credentials`: the users of the managed Redis, needed where there is one. `replicas`: workers per pool where
-    somebody decides the number here; a pool that is not named runs minReplicas, or is left to its autoscaler where
-    maxReplicas is larger. `operator_namespace`: where the operator runs, which may reach Redis ("": outside the
-    cluster). `monitors`: the cluster has PodMonitors. `secrets_version`: another text has the workers started anew,
-    such as the resourceVersions of the Secrets whose keys they read.
+    `credentials`: the users of the managed Redis, needed where there is one. `address`: of the external Redis that the
+    workers are to use, None: they use the managed one. It is what holds, which is not what the spec says while a change
+    from one to the other has to wait; and it says nothing of what else is rendered. `address_version`: another text for
+    another address, which has the workers started anew; not derived from it, because anybody may see it.
+
+    `replicas`: workers per pool where somebody decides the number here; a pool that is not named runs minReplicas, or
+    is left to its autoscaler where maxReplicas is larger. `operator_namespace`: where the operator runs, which may
+    reach Redis ("": outside the cluster). `optional`: those kinds of `kinds.OPTIONAL` that the cluster has.
+    `metrics_url`: where KEDA finds the operator's metrics ("": nowhere). `secrets_version`: another text has the
+    workers started anew, such as the resourceVersions of the Secrets whose keys they read.
     """
 
     namespace: str
@@ -27,10 +32,13 @@ class Blueprint:
     uid: str
     spec: FluidEnvironmentSpec
     credentials: Credentials | None = None
+    address: str | None = field(default=None, repr=False)
+    address_version: str = ""
     replicas: Mapping[str, int] = field(default_factory=dict)
     operator_namespace: str = ""
     operator_labels: Mapping[str, str] = field(default_factory=lambda: OPERATOR_LABELS)
-    monitors: bool = False
+    optional: Collection[str] = ()
+    metrics_url: str = ""
     secrets_version: str = ""
 
     @property

@@ -6,8 +6,9 @@ from fluid_operator.api.errors import InvalidSpec
 from fluid_operator.environments.rendering.blueprint import Blueprint
 from fluid_operator.environments.rendering.checking import check
 from fluid_operator.environments.rendering.errors import UnwritableValue
+from fluid_operator.environments.rendering.kinds import POD_MONITORS
 from fluid_operator.environments.rendering.pools import monitor_manifest, pool_manifests
-from fluid_operator.environments.rendering.redis import redis_manifests
+from fluid_operator.environments.rendering.redis import address_manifest, redis_manifests
 
 
 def render(blueprint: Blueprint) -> list[dict[str, Any]]:
@@ -28,9 +29,11 @@ def _manifests(blueprint: Blueprint) -> list[dict[str, Any]]:
         if blueprint.credentials is None:
             raise ValueError("a managed Redis needs credentials")
         manifests += redis_manifests(blueprint, blueprint.spec.redis.managed, blueprint.credentials)
+    if blueprint.address is not None:
+        manifests.append(address_manifest(blueprint, blueprint.address))
     pools = blueprint.spec.workers or []
     for pool in pools:
         manifests += pool_manifests(blueprint, pool)
-    if pools and blueprint.monitors:
+    if pools and POD_MONITORS.kind in blueprint.optional:
         manifests.append(monitor_manifest(blueprint))
     return manifests

@@ -6,6 +6,7 @@ a digit in front) are rewritten and marked with a hash of the true names, so tha
 
 import hashlib
 import re
+from collections.abc import Callable
 from typing import Final
 
 from fluid_operator.api.meta import GROUP
@@ -22,6 +23,8 @@ MANAGER: Final = "fluid-operator"
 REDIS: Final = "redis"
 WORKER: Final = "worker"
 
+_REDIS_KINDS: Final = ("Secret", "ConfigMap", "NetworkPolicy", "Service", "StatefulSet")
+
 _LONGEST: Final = 52
 """A StatefulSet's name comes back in labels with a hash of eleven characters behind it, and labels have 63."""
 _VALID: Final = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
@@ -35,6 +38,24 @@ def redis_name(environment: str) -> str:
 def redis_nodes_name(environment: str) -> str:
     """Of the headless Service that gives the pod its name."""
     return _child(environment, f"{REDIS}-nodes")
+
+
+def redis_address_name(environment: str) -> str:
+    """Of the Secret with the address of an external Redis, as the workers have it."""
+    return _child(environment, f"{REDIS}-address")
+
+
+def unlisted(environment: str) -> tuple[tuple[str, str], ...]:
+    """Kind and name of everything that an environment may have and that no list finds."""
+    redis = redis_name(environment)
+    return ("Secret", redis), ("ConfigMap", redis), ("Secret", redis_address_name(environment))
+
+
+def is_redis(environment: str) -> Callable[[tuple[str, str]], bool]:
+    """Whether a child, as kind and name, is a part of the environment's managed Redis."""
+    redis, nodes = redis_name(environment), redis_nodes_name(environment)
+    parts = {*((kind, redis) for kind in _REDIS_KINDS), ("Service", nodes)}
+    return lambda child: child in parts
 
 
 def pool_name(environment: str, pool: str) -> str:

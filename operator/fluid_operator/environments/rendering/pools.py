@@ -1,4 +1,5 @@
-"""A pool of workers: a Deployment without rights, who may reach it, and how many of it may be missing at once."""
+"""A pool of workers: a Deployment without rights, who may reach it, how many of it may be missing at once, and who sets
+its number where KEDA does."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -6,16 +7,19 @@ from typing import Any, Final
 from fluid_operator.api.errors import FieldProblem, InvalidSpec
 from fluid_operator.api.meta import GROUP, KeyRef, to_wire
 from fluid_operator.api.pods import EnvVar
-from fluid_operator.api.pools import WorkerPool
+from fluid_operator.api.pools import CONCURRENCY, WorkerPool
 from fluid_operator.environments.passwords import CREDENTIALS_ANNOTATION, WORKER_URL
-from fluid_operator.environments.rendering import naming
+from fluid_operator.environments.rendering import autoscalers, naming
 from fluid_operator.environments.rendering.blueprint import Blueprint
 from fluid_operator.environments.rendering.templates import manifest
+from fluid_operator.environments.scaling import Bounds
 
 SECRETS_ANNOTATION: Final = f"{GROUP}/secrets"
+ADDRESS_ANNOTATION: Final = f"{GROUP}/redis-address"
 HEALTH_PORT: Final = 8080
 _GRACE_SECONDS: Final = 60
-_CONCURRENCY: Final = 50
+_NOT_BY_HAND: Final = ("FLUID_ENCRYPTION_KEYS",)
+"""The operator has to read what workers write, so it must have the same keys: spec.encryption gives them to both."""
 _MARGIN_SECONDS: Final = 5
 """Between the moment when a worker hands back its jobs and the one when the kubelet kills it."""
 
@@ -31,6 +35,7 @@ def pool_manifests(blueprint: Blueprint, pool: WorkerPool) -> list[dict[str, Any
         manifest("pool-networkpolicy", shared | {"port": HEALTH_PORT}),
         manifest("pool-deployment", _deployment(blueprint, pool) | shared | {"labels": labels}),
         manifest("pool-poddisruptionbudget", shared),
+        *autoscalers.manifests(blueprint, pool, metadata),
     ]
 
 
@@ -49,9 +54,8 @@ def fixed_replicas(blueprint: Blueprint, pool: WorkerPool) -> int | None:
     """How many workers the pool runs; None where an autoscaler decides and nobody told us its decision."""
     if pool.name in blueprint.replicas:
         return blueprint.replicas[pool.name]
-    least = 1 if pool.min_replicas is None else pool.min_replicas
-    most = least if pool.max_replicas is None else pool.max_replicas
-    return least if most <= least else None
+    bounds = Bounds.of(pool)
+    return bounds.least if bounds.most <= bounds.least else None
 
 
 def _deployment(blueprint: Blueprint, pool: WorkerPool) -> dict[str, Any]:
@@ -83,6 +87,8 @@ def _annotations(blueprint: Blueprint) -> dict[str, str]:
     annotations = {}
     if blueprint.credentials is not None:
         annotations[CREDENTIALS_ANNOTATION] = str(blueprint.credentials.generation)
+    if blueprint.address is not None and blueprint.address_version:
+        annotations[ADDRESS_ANNOTATION] = blueprint.address_version
     if blueprint.secrets_version:
         annotations[SECRETS_ANNOTATION] = blueprint.secrets_version
     return annotations
@@ -94,7 +100,7 @@ def _environment(blueprint: Blueprint, pool: WorkerPool, image: str, grace: int)
         "FLUID_REDIS_URL": _from_secret(_redis_url(blueprint)),
         "FLUID_KEY_PREFIX": blueprint.key_prefix,
         "FLUID_QUEUES": ",".join(pool.queues or ["*"]),
-        "FLUID_CONCURRENCY": str(pool.concurrency or _CONCURRENCY),
+        "FLUID_CONCURRENCY": str(pool.concurrency or CONCURRENCY),
         "FLUID_IMAGE": image,
         "FLUID_WORKER_NAME": {"fieldRef": {"fieldPath": "metadata.name"}},
         "FLUID_GRACE_SECONDS": str(max(grace - _MARGIN_SECONDS, grace // 2)),
@@ -103,15 +109,16 @@ def _environment(blueprint: Blueprint, pool: WorkerPool, image: str, grace: int)
     }
     if blueprint.spec.database:
         ours["FLUID_DATABASE_URL"] = _from_secret(blueprint.spec.database.url_secret_ref)
+    if blueprint.spec.encryption:
+        ours["FLUID_ENCRYPTION_KEYS"] = _from_secret(blueprint.spec.encryption.key_secret_ref)
     _refuse_reserved(pool, ours)
     return [_variable(name, value) for name, value in ours.items()] + [to_wire(each) for each in pool.env or ()]
 
 
 def _redis_url(blueprint: Blueprint) -> KeyRef:
-    external = blueprint.spec.redis.external
-    if external is not None:
-        return external.url_secret_ref
-    return KeyRef(name=naming.redis_name(blueprint.name), key=WORKER_URL)
+    managed = blueprint.address is None
+    name = naming.redis_name(blueprint.name) if managed else naming.redis_address_name(blueprint.name)
+    return KeyRef(name=name, key=WORKER_URL)
 
 
 def _from_secret(ref: KeyRef) -> dict[str, Any]:
@@ -123,7 +130,9 @@ def _variable(name: str, value: str | dict[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_reserved(pool: WorkerPool, ours: Mapping[str, Any]) -> None:
-    problems = [_reserved(pool, variable) for variable in pool.env or () if variable.name in ours]
+    # Of some variables a worker takes the value from a file, if there is one with this ending.
+    names = {*ours, *_NOT_BY_HAND}
+    problems = [_reserved(pool, each) for each in pool.env or () if each.name.removesuffix("_FILE") in names]
     if problems:
         first, *further = problems
         raise InvalidSpec(first.field, first.message, further)

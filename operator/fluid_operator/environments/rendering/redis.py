@@ -1,5 +1,6 @@
 """The managed Redis of an environment: one pod with a volume, its configuration, its users, and who may reach it."""
 
+import base64
 import hashlib
 import re
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ from fluid_operator.environments.rendering.templates import manifest
 
 DEFAULT_IMAGE: Final = "docker.io/library/redis:7-alpine"
 PORT: Final = 6379
+ADDRESS_VERSION: Final = "version"
+"""In the Secret of an external address: whoever reads it there again does not need a new one."""
 
 _SCRIPTS: Final = resources.files("fluid_operator.environments.rendering") / "scripts"
 _CONFIG_FOLDER: Final = "/etc/fluid-redis"
@@ -46,7 +49,8 @@ def redis_manifests(blueprint: Blueprint, redis: ManagedRedis, credentials: Cred
     selector = naming.redis_selector(blueprint.name)
     nodes = blueprint.metadata(naming.redis_nodes_name(blueprint.name), labels)
     config = _config(redis)
-    secret = passwords.secret_data(credentials, blueprint.key_prefix, service_host(blueprint))
+    host = service_host(blueprint.namespace, blueprint.name)
+    secret = passwords.secret_data(credentials, blueprint.key_prefix, host)
     return [
         manifest("redis-secret", {"metadata": metadata, "data": secret}),
         manifest("redis-configmap", {"metadata": metadata, "data": config}),
@@ -57,9 +61,18 @@ def redis_manifests(blueprint: Blueprint, redis: ManagedRedis, credentials: Cred
     ]
 
 
-def service_host(blueprint: Blueprint) -> str:
+def address_manifest(blueprint: Blueprint, address: str) -> dict[str, Any]:
+    """The Secret with the address of an external Redis: a copy, so that a new one reaches workers when it holds."""
+    name = naming.redis_address_name(blueprint.name)
+    texts = {passwords.WORKER_URL: address, ADDRESS_VERSION: blueprint.address_version}
+    data = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items() if text}
+    metadata = blueprint.metadata(name, naming.workers_labels(blueprint.name))
+    return manifest("redis-secret", {"metadata": metadata, "data": data})
+
+
+def service_host(namespace: str, environment: str) -> str:
     """The name under which Redis is found inside the cluster, whatever the cluster's own domain is."""
-    return f"{naming.redis_name(blueprint.name)}.{blueprint.namespace}.svc"
+    return f"{naming.redis_name(environment)}.{namespace}.svc"
 
 
 def _stateful_set(blueprint: Blueprint, redis: ManagedRedis, config: Mapping[str, str]) -> dict[str, Any]:

@@ -1,0 +1,105 @@
+"""When the address of an environment's Redis changes: which one holds, and why the other does not yet.
+
+The jobs that an old Redis still has would be left behind by a change that simply happens; those that its workers still
+run would run twice. So the old address holds until nothing is left there, or somebody puts the spec back. A new
+password, another name of the same server, or the same data elsewhere is no change.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple
+
+from fluid_operator.api.conditions import Reason
+from fluid_operator.api.redis_settings import RedisChange
+from fluid_operator.environments.link import EnvironmentLink
+from fluid_operator.environments.status import Problem
+from fluid_operator.kube.keys import ObjectKey
+from fluid_queue import Address
+
+GIVEN_UP_SECONDS: Final = 60.0
+"""An old Redis that has not answered for so long can finish nothing. Its FluidJobs are enqueued again elsewhere, as
+after any loss of Redis."""
+
+
+class Move(NamedTuple):
+    """The address that holds. `problem`: why it is not the one that the spec wants. `hold`: why nothing new may be
+    enqueued meanwhile."""
+
+    url: str
+    problem: Problem | None = None
+    hold: str = ""
+
+
+SameData = Callable[[str], Awaitable[bool | None]]
+"""Whether an address leads to the data that the open link has; None: nobody knows."""
+
+
+class Moves:
+    """Of all environments, in one term. Remembers only since when an old Redis has been away."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._away: dict[ObjectKey, float] = {}
+
+    def forget(self, key: ObjectKey) -> None:
+        """The environment is gone."""
+        self._away.pop(key, None)
+
+    async def settle(
+        self,
+        key: ObjectKey,
+        wanted: str,
+        link: EnvironmentLink | None,
+        noted: str | None,
+        on_change: RedisChange | None,
+        same_data: SameData,
+    ) -> Move:
+        """Decide which address holds. `noted`: the one that held before this operator started, if that is known."""
+        current = link.queue.url if link else noted
+        if current is None or same_place(current, wanted) or (link and await same_data(wanted)):
+            self._away.pop(key, None)
+            return Move(wanted)
+        if link is None:
+            message = "The address of Redis has changed; the operator looks which jobs the old one still has."
+            return Move(current, Problem(Reason.REDIS_CHANGE_BLOCKED, message))
+        left = await link.left_behind()
+        if left == 0 or (left is None and self._given_up(key)):
+            self._away.pop(key, None)
+            return Move(wanted)
+        if left is not None:
+            self._away.pop(key, None)
+        return _refusal(current, left, on_change)
+
+    def _given_up(self, key: ObjectKey) -> bool:
+        now = self._clock()
+        return now - self._away.setdefault(key, now) >= GIVEN_UP_SECONDS
+
+
+def same_place(one: str, other: str) -> bool:
+    """Whether two addresses differ in nothing but users, passwords and certificates."""
+    return _place(one) == _place(other)
+
+
+def _place(url: str) -> tuple[object, ...]:
+    address = Address.parse(url)
+    return address.kind, frozenset(address.nodes), address.path, address.database, address.master
+
+
+def _refusal(current: str, left: int | None, on_change: RedisChange | None) -> Move:
+    if left is None:
+        message = (
+            "The address of Redis has changed, and the old one does not answer, so nobody knows which jobs it has; "
+            f"after {GIVEN_UP_SECONDS:g} s without an answer the new one is used."
+        )
+        return Move(current, Problem(Reason.REDIS_CHANGE_BLOCKED, message))
+    jobs = f"{left} job{'' if left == 1 else 's'}"
+    if on_change is RedisChange.DRAIN:
+        message = f"The address of Redis has changed; {jobs} of the old one finish first, and new ones wait."
+        return Move(current, Problem(Reason.REDIS_DRAINING, message), hold=message)
+    message = (
+        f"The address of Redis has changed, but {jobs} at the old one are not finished, so that is still used. "
+        "Set spec.redis.onChange: Drain to let them finish first, or put the old address back."
+    )
+    return Move(current, Problem(Reason.REDIS_CHANGE_BLOCKED, message, stalled=True))

@@ -1,0 +1,277 @@
+"""Keeps what an environment consists of: its passwords, its Redis, its workers. One look brings all of it one step on.
+
+Whoever looks again soon enough gets everything right in the end; between two looks nothing is remembered but what saves
+requests. It does not know whether Redis answers, nor what jobs there are: numbers of workers are handed in.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from fluid_operator.api.fluidenvironment import FluidEnvironmentSpec
+from fluid_operator.environments import passwords
+from fluid_operator.environments.children import ChildKey, Children, Outcome, Owner, belongs
+from fluid_operator.environments.passwords import Credentials, Phase, Rotation
+from fluid_operator.environments.refusals import ChildProblem
+from fluid_operator.environments.rendering import autoscalers, naming
+from fluid_operator.environments.rendering.blueprint import Blueprint
+from fluid_operator.environments.rendering.kinds import OPTIONAL
+from fluid_operator.environments.rendering.manifests import render
+from fluid_operator.environments.rendering.redis import service_host
+from fluid_operator.kube.client import Json, Kube
+from fluid_operator.kube.errors import Forbidden, NotFound
+from fluid_operator.kube.keys import SECRETS, ObjectKey, Resource
+from fluid_queue import Queue, QueueError
+
+log = logging.getLogger(__name__)
+
+PODS: Final = Resource("", "v1", "pods", "Pod")
+
+LOOK_SECONDS: Final = 4.0
+"""What drifted, and no watch told of, is put right within this time."""
+_KINDS_SECONDS: Final = 60.0
+"""How long the answer holds whether the cluster has kinds of others."""
+_ATTEMPT_SECONDS: Final = 3.0
+"""For trying a password: a Redis that does not answer is asked again at the next look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one look wants of an environment.
+
+    `address`: of an external Redis, as workers are to have it, and its version. `keeps_redis`: a managed Redis that the
+    spec does not have any more is still in use. `secrets_version`: see Blueprint. `rotation`: the last wish for other
+    passwords. `link_url`: what the operator's own link uses.
+    """
+
+    key: ObjectKey
+    uid: str
+    spec: FluidEnvironmentSpec
+    address: str | None = field(default=None, repr=False)
+    address_version: str = ""
+    keeps_redis: bool = False
+    secrets_version: str = ""
+    rotation: str = ""
+    link_url: str | None = field(default=None, repr=False)
+
+    @property
+    def owner(self) -> Owner:
+        return Owner(*self.key, self.uid)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How the children are after a look. `unscaled`: why pools that want KEDA are not scaled. `rotated`: new passwords
+    are in use since this look. `rotating`: the old ones are still valid."""
+
+    outcome: Outcome
+    unscaled: str = ""
+    rotated: bool = False
+    rotating: bool = False
+
+    @property
+    def problem(self) -> ChildProblem | None:
+        """The worst: one that stays before one that passes."""
+        return min(self.outcome.problems, key=lambda each: each.passing, default=None)
+
+    @property
+    def settled(self) -> bool:
+        """Whether another look soon would find nothing to do."""
+        return self.outcome.settled and not self.rotating
+
+
+@dataclass(slots=True)
+class _Memory:
+    """The last whole look at one environment."""
+
+    blueprint: Blueprint
+    outcome: Outcome
+    at: float
+    told: bool = False
+
+
+class Upkeep:
+    """Of all environments, in one term of leadership. `kube` must refuse writes of those who do not lead."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        *,
+        operator_namespace: str = "",
+        metrics_url: str = "",
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """`operator_namespace`: where the operator's own pods run, "" outside of a cluster. `metrics_url`: see
+        Blueprint."""
+        self._kube = kube
+        self._children = Children(kube)
+        self._operator_namespace = operator_namespace
+        self._metrics_url = metrics_url
+        self._clock = clock
+        self._now = now
+        self._memory: dict[ObjectKey, _Memory] = {}
+        self._kinds: tuple[float, frozenset[str]] | None = None
+
+    def forget(self, key: ObjectKey) -> None:
+        """The environment is gone."""
+        self._children.forget(key)
+        self._memory.pop(key, None)
+
+    def touch(self, key: ObjectKey) -> None:
+        """Something happened to a child: the next look is a whole one."""
+        if memory := self._memory.get(key):
+            memory.told = True
+
+    async def keep(self, plan: Plan) -> Kept:
+        """Look at everything and bring it in line. Raises InvalidSpec, and KubeError when the API server is away."""
+        before = after = None
+        if plan.spec.redis.managed is not None:
+            before = await self._credentials(plan)
+            after = await self._advanced(plan, before)
+        elif plan.keeps_redis and (secret := await self._secret(plan)):
+            # Nothing of Redis is rendered, but the pods say which passwords they began with.
+            before = after = passwords.read(secret, self._now())
+        kinds = await self._optional_kinds()
+        blueprint = Blueprint(
+            *plan.key,
+            plan.uid,
+            plan.spec,
+            credentials=after,
+            address=plan.address,
+            address_version=plan.address_version,
+            operator_namespace=self._operator_namespace,
+            optional=kinds,
+            metrics_url=self._metrics_url,
+            secrets_version=plan.secrets_version,
+        )
+        outcome = await self._apply(plan, blueprint)
+        return Kept(
+            outcome,
+            unscaled=autoscalers.problem_of(blueprint),
+            rotated=before is not None and after is not None and before.generation != after.generation,
+            rotating=after is not None and after.phase is not Phase.STEADY,
+        )
+
+    async def scale(self, owner: Owner, pool: str, replicas: int) -> None:
+        """Give a pool that is scaled by its load another number of workers. One that is gone is no error."""
+        with contextlib.suppress(NotFound):
+            await self._children.scale(owner, naming.pool_name(owner.name, pool), replicas)
+        self.touch(ObjectKey(owner.namespace, owner.name))
+
+    async def pods(self, key: ObjectKey) -> list[Json]:
+        """The pods of an environment; none where the operator may not look at them."""
+        labels = {naming.ENVIRONMENT_LABEL: key.name}
+        return await self._pods(key, labels)
+
+    async def _apply(self, plan: Plan, blueprint: Blueprint) -> Outcome:
+        """Bring the children in line, unless that was done a moment ago and nobody has told of a change."""
+        memory = self._memory.get(plan.key)
+        fresh = memory is not None and not memory.told and self._clock() - memory.at < LOOK_SECONDS
+        if memory is not None and fresh and memory.blueprint == blueprint and memory.outcome.settled:
+            return memory.outcome
+        at = self._clock()
+        self._memory[plan.key] = made = _Memory(blueprint, Outcome(), at)
+        keep = naming.is_redis(plan.key.name) if plan.keeps_redis else _nothing
+        made.outcome = await self._children.apply(plan.owner, render(blueprint), optional=blueprint.optional, keep=keep)
+        return made.outcome
+
+    # -- passwords ----------------------------------------------------------------------------------------------------
+
+    async def _credentials(self, plan: Plan) -> Credentials:
+        """What the Secret holds, or the first passwords where there is none yet."""
+        secret = await self._secret(plan)
+        if secret is None:
+            # A wish that is older than the Redis is no reason to change its passwords.
+            return replace(passwords.create(self._now()), request=plan.rotation)
+        return passwords.read(secret, self._now())
+
+    async def _secret(self, plan: Plan) -> Json | None:
+        """The environment's own Secret; somebody else's under its name is not looked into."""
+        try:
+            secret = await self._kube.get(SECRETS, ObjectKey(plan.key.namespace, naming.redis_name(plan.key.name)))
+        except (NotFound, Forbidden):
+            return None  # that it may not be read is told when it cannot be applied
+        return secret if belongs(secret, plan.owner) else None
+
+    async def _advanced(self, plan: Plan, credentials: Credentials) -> Credentials:
+        managed = plan.spec.redis.managed
+        days = managed.password_rotation_days if managed else None
+        rotation = Rotation(
+            plan.rotation,
+            timedelta(days=days) if days else None,
+            next_accepted=credentials.phase is Phase.INTRODUCING and await self._next_accepted(plan, credentials),
+            previous_in_use=credentials.phase is Phase.REPLACING and await self._previous_in_use(plan, credentials),
+        )
+        after = passwords.advance(credentials, rotation, self._now())
+        if after != credentials:
+            facts = {"environment": str(plan.key), "phase": after.phase.value, "generation": after.generation}
+            log.info("Rotating the passwords of Redis.", extra={"fields": facts})
+        return after
+
+    async def _next_accepted(self, plan: Plan, credentials: Credentials) -> bool:
+        """Whether Redis knows the next password of both users already."""
+        host = service_host(*plan.key)
+        for user, known in (("operator", credentials.operator), ("worker", credentials.worker)):
+            url = passwords.url(user, known.next or known.current, host)
+            if not await _answers(url, plan.spec.redis.key_prefix or f"{plan.key.namespace}.{plan.key.name}"):
+                return False
+        return True
+
+    async def _previous_in_use(self, plan: Plan, credentials: Credentials) -> bool:
+        ours = passwords.url("operator", credentials.operator.current, service_host(*plan.key))
+        if plan.link_url != ours:
+            return True
+        try:
+            pods = await self._pods(plan.key, naming.workers_selector(plan.key.name))
+        except Forbidden:
+            return True  # nobody knows, so they stay valid
+        return bool(passwords.began_before(pods, credentials.generation))
+
+    async def _pods(self, key: ObjectKey, labels: Mapping[str, str]) -> list[Json]:
+        selector = ",".join(f"{name}={value}" for name, value in labels.items())
+        page = await self._kube.list_page(PODS, key.namespace, limit=0, selectors={"labelSelector": selector})
+        return page.items
+
+    # -- the cluster --------------------------------------------------------------------------------------------------
+
+    async def _optional_kinds(self) -> frozenset[str]:
+        """Which kinds of others the cluster has."""
+        if self._kinds is None or self._clock() - self._kinds[0] >= _KINDS_SECONDS:
+            found = [each.kind for each in OPTIONAL if await self._has(each)]
+            self._kinds = (self._clock(), frozenset(found))
+        return self._kinds[1]
+
+    async def _has(self, resource: Resource) -> bool:
+        try:
+            answer = await self._kube.request("get", f"/apis/{resource.group}/{resource.version}", resource="apis")
+        except (NotFound, Forbidden):
+            return False
+        return any(each.get("name") == resource.plural for each in answer.get("resources") or ())
+
+
+def operator_address(environment: str, live: Mapping[ChildKey, Mapping[str, Any]]) -> str | None:
+    """Where the operator reaches a managed Redis, None while its Secret is not there."""
+    secret = live.get(ChildKey("Secret", naming.redis_name(environment)))
+    encoded = ((secret or {}).get("data") or {}).get(passwords.OPERATOR_URL)
+    return base64.b64decode(encoded).decode() if encoded else None
+
+
+async def _answers(url: str, key_prefix: str) -> bool:
+    try:
+        async with Queue.from_url(url, key_prefix, timeout=_ATTEMPT_SECONDS) as queue:
+            await queue.ping()
+    except QueueError:
+        return False
+    return True
+
+
+def _nothing(key: ChildKey) -> bool:
+    return False

@@ -1,0 +1,24 @@
+"""The operator that leads is killed without a word: the other replica takes over, and workers notice nothing."""
+
+import time
+
+from support.operator_pods import LEASE_SECONDS
+
+
+async def test_another_replica_goes_on_when_the_lease_of_the_killed_one_is_over(stage, operator, measured):
+    stage.apply()
+    await stage.ready()
+    async with stage.load(every=0.05, milliseconds=50) as created:
+        await stage.started(20)
+        killed = time.time()
+        operator.kill_leader()
+        known = set(created.values())
+
+        def later() -> list[float]:
+            runs = stage.witness.runs()
+            return [run.started for run in runs if run.object not in known and run.started > killed + LEASE_SECONDS / 2]
+
+        (first, *_) = await stage.wait(later, 60, "a job that was created after the kill runs")
+        measured(f"kill -9 of the leader -> a new job runs, with a lease of {LEASE_SECONDS} s", first - killed)
+    assert await stage.all_end() == {"Succeeded": len(created)}
+    assert stage.witness.repeats() == {}
