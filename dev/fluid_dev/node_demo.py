@@ -38,7 +38,8 @@ _SHOWN = (("get", "fe,fs,fj"), ("get", "sts,deploy,pods"))
 
 
 class NodeDemo:
-    def __init__(self, checkout: Path, state: Path) -> None:
+    def __init__(self, checkout: Path, state: Path, *, die_with_parent: bool = False) -> None:
+        """`state`: the folder of this demo alone. `die_with_parent`: as of a node."""
         self.state = state.absolute()
         self.kubeconfig = self.state / "demo.kubeconfig"
         self.maildir = self.state / "mails"
@@ -46,12 +47,15 @@ class NodeDemo:
         self._crds = checkout / "crds"
         self._manifests = (checkout / "manifests").absolute()
         self._checkout = checkout
-        self._smtp = SmtpCatcher(self.state / "smtp", self.maildir, host=ADDRESS, logs=self._logs)
+        self._die_with_parent = die_with_parent
+        self._smtp = SmtpCatcher(
+            self.state / "smtp", self.maildir, host=ADDRESS, die_with_parent=die_with_parent, logs=self._logs
+        )
 
     def up(self) -> None:
         """Start or repair everything, run the examples, and say how to go on; DevError says what is in the way."""
         node_host.require_root()
-        one = self._node()
+        one = self._node(may_build=True)
         image = image_build.project_image(self._checkout)
         with only_command(self.state):
             with step("starting the control plane and its node"):
@@ -72,13 +76,18 @@ class NodeDemo:
         """Wait until every example is as its annotations promise; DemoError and a table of differences otherwise."""
         if not self.running:
             raise DemoError("the demo does not run: start it with 'make demo NODE=1'")
-        one = Node(self.state, binaries.provide(may_build=False), binaries.provide_node(may_build=False))
-        self._run(one).check(within, f"see 'kubectl --namespace={SYSTEM} logs deploy/fluid-operator'")
+        self._run(self._node(may_build=False)).check(
+            within, f"see 'kubectl --namespace={SYSTEM} logs deploy/fluid-operator'"
+        )
 
     @property
     def running(self) -> bool:
         """Whether it was started and not stopped since."""
         return self.kubeconfig.exists()
+
+    def kubectl(self, namespace: str, *args: str) -> str:
+        """Ask the demo's cluster; ClusterError with kubectl's complaint."""
+        return self._node(may_build=False).cluster.kubectl(f"--namespace={namespace}", *args)
 
     def down(self) -> None:
         """Stop everything of this folder, also after a killed `up`, and remove the folder."""
@@ -90,8 +99,9 @@ class NodeDemo:
 
     # ------------------------------------------------------------------------------------------------------------------
 
-    def _node(self) -> Node:
-        return Node(self.state, binaries.provide(), binaries.provide_node())
+    def _node(self, *, may_build: bool) -> Node:
+        programs = binaries.provide(may_build=may_build), binaries.provide_node(may_build=may_build)
+        return Node(self.state, *programs, die_with_parent=self._die_with_parent)
 
     def _install(self, one: Node, image: Image) -> None:
         """As docs/operating.md says, with the image of this checkout."""

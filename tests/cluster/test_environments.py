@@ -45,7 +45,14 @@ class Environments:
         return next(each["message"] for each in self.get(name)["status"]["conditions"] if each["type"] == kind)
 
 
-READY = {"Ready": ("True", "Available"), "RedisReady": ("True", "Available")}
+READY = {
+    "Ready": ("True", "Available"),
+    "RedisReady": ("True", "Available"),
+    # The Redis of these tests keeps nothing on disk.
+    "QueueHealthy": ("False", "PersistenceOff"),
+}
+
+PERSISTENT = {**READY, "QueueHealthy": ("True", "Available")}
 
 
 def trying(reason):
@@ -146,18 +153,18 @@ def test_an_unusable_address_is_refused_without_being_repeated(environments, ope
 def test_a_redis_that_goes_away_and_comes_back_is_followed(environments, operator, own_redis):
     environments.secret(own_redis.url)
     environments.apply(fluid_environment("default"))
-    environments.becomes(READY)
+    environments.becomes(PERSISTENT)
     own_redis.kill(signal.SIGKILL)
     environments.becomes(trying("RedisUnavailable"))
     assert operator.leads
     own_redis.start()
-    environments.becomes(READY)
+    environments.becomes(PERSISTENT)
 
 
 def test_a_frozen_redis_holds_up_neither_the_status_nor_the_end_of_the_operator(environments, operator, own_redis):
     environments.secret(own_redis.url)
     environments.apply(fluid_environment("default"))
-    environments.becomes(READY)
+    environments.becomes(PERSISTENT)
     own_redis.kill(signal.SIGSTOP)
     environments.becomes(trying("RedisUnavailable"))
     operator.terminate()

@@ -138,11 +138,15 @@ class Site(Stage):
     def consists_of(self, *names: str, name: str = "default", within: float = 40.0) -> dict[str, Json]:
         """Wait until an environment consists of exactly these (`Kind/name`), and answer them."""
 
-        def look() -> dict[str, Json] | None:
-            found = self.children(name)
-            return found if set(found) == set(names) else None
+        found: dict[str, Json] = {}
 
-        return self._wait(look, within, f"{name} consists of {sorted(names)}", pause=0.1)
+        def look() -> bool:
+            nonlocal found
+            found = self.children(name)
+            return set(found) == set(names)
+
+        self._wait(look, within, f"{name} consists of {sorted(names)}", pause=0.1)
+        return found
 
     def looks(self, operator: Operator, count: int = 3) -> None:
         """Wait until the operator has looked at environments so many more times."""

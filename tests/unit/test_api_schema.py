@@ -133,6 +133,7 @@ def test_lists_by_name_merge_entry_by_entry() -> None:
         "FluidEnvironment.spec.workers[].env": ["name"],
         "FluidEnvironment.spec.queues": ["name"],
         "FluidEnvironment.status.conditions": ["type"],
+        "FluidEnvironment.status.pools": ["name"],
     }
 
 
