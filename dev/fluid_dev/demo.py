@@ -18,7 +18,7 @@ from fluid_dev.etcd import socket_folder
 from fluid_dev.example_run import ExampleRun
 from fluid_dev.exclusive import only_command
 from fluid_dev.processes import Process, reap
-from fluid_dev.progress import step
+from fluid_dev.progress import shown, step
 from fluid_dev.redis import RedisServer
 from fluid_dev.smtp import SmtpCatcher
 
@@ -139,14 +139,9 @@ class Demo:
 
     def _say_how_to_go_on(self, cluster: Cluster) -> None:
         print(cluster.kubectl(f"--namespace={NAMESPACE}", "get", "fluidjobs"))
-        print(f"Mails:  {_shown(self.maildir)}   Logs: {_shown(self._logs)}")
-        print(f"Go on:  export KUBECONFIG={_shown(self.kubeconfig)} PATH={_shown(self.state / 'bin')}:$PATH")
+        print(f"Mails:  {shown(self.maildir)}   Logs: {shown(self._logs)}")
+        print(f"Go on:  export KUBECONFIG={shown(self.kubeconfig)} PATH={shown(self.state / 'bin')}:$PATH")
         print("        kubectl get fluid -A; make demo-check; make down")
-
-
-def _shown(path: Path) -> str:
-    """Relative to where the user is, if it lies below."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _namespace() -> dict[str, Any]:

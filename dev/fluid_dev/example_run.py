@@ -82,7 +82,8 @@ class ExampleRun:
     def _apply(self, documents: Iterable[dict[str, Any]]) -> None:
         listed = {"apiVersion": "v1", "kind": "List", "items": list(documents)}
         if listed["items"]:
-            self.kubectl("apply", "--server-side", "--filename=-", input=json.dumps(listed))
+            # Forced: a second start undoes what was tried out by hand.
+            self.kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", input=json.dumps(listed))
 
     def _cancel(self, promise: Promise) -> None:
         """Do by hand what a user would: wait until it has come so far, then cancel it."""

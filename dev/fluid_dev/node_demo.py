@@ -23,7 +23,7 @@ from fluid_dev.exclusive import only_command
 from fluid_dev.image_build import Image
 from fluid_dev.node import Node
 from fluid_dev.node_config import ADDRESS
-from fluid_dev.progress import step
+from fluid_dev.progress import shown, step
 from fluid_dev.smtp import SmtpCatcher
 from fluid_dev.waiting import until
 
@@ -157,8 +157,8 @@ class NodeDemo:
     def _show(self, run: ExampleRun) -> None:
         for question in _SHOWN:
             print(run.kubectl(*question))
-        print(f"Mails:  {self.maildir}   the operator: kubectl --namespace={SYSTEM} get pods")
-        print(f"Go on:  export KUBECONFIG={self.kubeconfig} PATH={self.state / 'bin'}:$PATH")
+        print(f"Mails:  {shown(self.maildir)}   Logs: kubectl logs --namespace={SYSTEM} deployment/fluid-operator")
+        print(f"Go on:  export KUBECONFIG={shown(self.kubeconfig)} PATH={shown(self.state / 'bin')}:$PATH")
         print("        kubectl get fluid; make demo-check; make down")
 
 

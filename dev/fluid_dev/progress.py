@@ -1,8 +1,11 @@
-"""How long steps show that something happens: a spinner with a clock on a terminal, else one plain line per step."""
+"""What commands show: that something happens, by a spinner with a clock on a terminal, else one plain line per step; and
+paths as the user would type them.
+"""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -23,3 +26,8 @@ def step(text: str) -> Iterator[None]:
         console.print(f"{text} ...", markup=False)
         yield
     console.print(f"{text}: done in {time.monotonic() - started:.1f} s", markup=False)
+
+
+def shown(path: Path) -> Path:
+    """Relative to where the user is, if it lies below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

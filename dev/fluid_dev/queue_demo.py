@@ -15,7 +15,7 @@ from fluid_dev.errors import DemoError
 from fluid_dev.exclusive import only_command
 from fluid_dev.pki import write_private
 from fluid_dev.processes import Process
-from fluid_dev.progress import step
+from fluid_dev.progress import shown, step
 from fluid_dev.redis import RedisServer
 
 KEY_PREFIX = "demo"
@@ -53,12 +53,12 @@ class QueueDemo:
 
     def how_to_go_on(self) -> str:
         """What to type next, in lines."""
-        python, examples = _shown(Path(sys.executable)), _shown(self._examples)
+        python, examples = shown(Path(sys.executable)), shown(self._examples)
         return (
-            f"Go on:  . {_shown(self.state / 'env')}\n"
+            f"Go on:  . {shown(self.state / 'env')}\n"
             f"        {python} {examples / 'enqueue_jobs.py'}\n"
             f"        {python} {examples / 'show_jobs.py'} ID...\n"
-            f"Your own job types: docs/processors.md   Logs: {_shown(self.state / 'logs')}   Stop: make down"
+            f"Your own job types: docs/processors.md   Logs: {shown(self.state / 'logs')}   Stop: make down"
         )
 
     def _environment(self) -> dict[str, str]:
@@ -87,8 +87,3 @@ class QueueDemo:
         if done.returncode:
             raise DemoError(f"{script} failed: {done.stderr.strip()}")
         return done.stdout
-
-
-def _shown(path: Path) -> Path:
-    """Relative to where the user is, if it lies below."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -51,6 +51,7 @@ def test_two_environments_with_prefixes_of_their_own_run_their_own_jobs_only(bar
 def test_an_environment_with_the_prefix_of_another_waits_until_that_is_deleted(bare: Stage, other: Stage):
     prefix = f"shared-{uuid.uuid4().hex[:8]}"
     on_prefix(bare, prefix)
+    bare.worker(FLUID_KEY_PREFIX=prefix, FLUID_QUEUES="work")  # it tells which types there are
     bare.operator().leading()
     bare.apply(idle("first"))
     bare.reaches("first", "Queued")
