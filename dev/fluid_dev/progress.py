@@ -1,4 +1,4 @@
-"""What commands show: that something happens, by a spinner with a clock on a terminal, else one plain line per step; and
+"""What commands show: that something happens (a spinner with a clock on a terminal, else one plain line per step), and
 paths as the user would type them.
 """
 

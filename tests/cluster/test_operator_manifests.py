@@ -5,6 +5,7 @@ components make of them is one operator for each Lease that the roles allow.
 import json
 import os
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +115,13 @@ def test_an_operator_of_chosen_namespaces_comes_without_any_right_over_all(home:
     objects = overlay(home, "components/namespaced")
     assert not [each for each in objects if each["kind"].startswith("Cluster")]
     assert of_kind("Deployment", objects)
+
+
+def test_the_environment_of_the_examples_has_the_image_of_this_version_and_is_taken_strictly(home: Cluster) -> None:
+    (environment,) = yaml.safe_load_all((MANIFESTS / "examples" / "managed" / "environment.yaml").read_text())
+    (deployment,) = of_kind("Deployment", overlay(home))
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert environment["spec"]["image"] == container["image"]
+    assert container["image"].endswith(f":{version('fluid-jobs')}")
+    how = ("--dry-run=server", "--validate=strict", "--filename=-")
+    assert "(server dry run)" in home.kubectl("apply", *how, input=json.dumps(environment))

@@ -5,6 +5,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fluid_operator.environments.rendering.autoscalers import problem_of
 from fluid_operator.environments.rendering.manifests import render
+from fluid_operator.environments.rendering.pools import first_replicas
 from fluid_operator.kube.keys import ObjectKey
 from fluid_operator.metrics import Metrics
 from fluid_queue import QueueStats
@@ -66,6 +67,20 @@ def test_a_number_that_is_decided_here_is_not_keda_s():
     assert "ScaledObject" not in {each["kind"] for each in manifests}
     assert child(manifests, "Deployment")["spec"]["replicas"] == 1
     assert problem_of(plan) == ""
+
+
+def test_a_pool_begins_with_its_minimum_where_its_number_is_an_autoscaler_s():
+    pools = [
+        {"name": "asleep", "minReplicas": 0, "maxReplicas": 4},
+        {"name": "unset", "maxReplicas": 4},
+        {"name": "fixed", "minReplicas": 3},
+        {"name": "told", "minReplicas": 2, "maxReplicas": 4},
+    ]
+    plan = blueprint({**spec(), "workers": pools}, replicas={"told": 3})
+    assert first_replicas(plan) == {"default-asleep": 0, "default-unset": 1}
+    assert {
+        each["metadata"]["name"]: each["spec"].get("replicas") for each in render(plan) if each["kind"] == "Deployment"
+    } == {"default-asleep": None, "default-unset": None, "default-fixed": 3, "default-told": 3}
 
 
 MISSING = {

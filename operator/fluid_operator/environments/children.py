@@ -14,6 +14,7 @@ import json
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from fluid_operator.environments.refusals import ChildProblem, Trouble, problem_of, problem_of_kind
@@ -98,14 +99,16 @@ class Children:
         *,
         optional: Collection[str] = (),
         keep: Callable[[ChildKey], bool] = lambda key: False,
+        first: Mapping[str, int] = MappingProxyType({}),
     ) -> Outcome:
         """Bring the children in line, in the order of `manifests`.
 
         `optional`: those kinds of `kinds.OPTIONAL` that the cluster has. `keep`: what is to stay as it is although it
-        was not rendered. Refusals end up in the outcome, one per child, and do not stop the others. Raises a KubeError
-        when the API server is in trouble itself.
+        was not rendered. `first`: how many workers a Deployment begins with whose number is an autoscaler's, by its
+        name. Refusals end up in the outcome, one per child, and do not stop the others. Raises a KubeError when the
+        API server is in trouble itself.
         """
-        work = _Work(self._kube, owner, self._memory.setdefault(owner, {}))
+        work = _Work(self._kube, owner, self._memory.setdefault(owner, {}), first)
         return await work.carry_out({_key(each): each for each in manifests}, optional, keep)
 
     async def scale(self, owner: Owner, deployment: str, replicas: int) -> None:
@@ -134,10 +137,11 @@ class Children:
 class _Work:
     """One call of `apply`."""
 
-    def __init__(self, kube: Kube, owner: Owner, memory: dict[ChildKey, _Applied]) -> None:
+    def __init__(self, kube: Kube, owner: Owner, memory: dict[ChildKey, _Applied], first: Mapping[str, int]) -> None:
         self._kube = kube
         self._owner = owner
         self._memory = memory
+        self._first = first
         self._live: dict[ChildKey, Json] = {}
         self._unknown: set[str] = set()
         """Kinds that the operator may not look at, and so does not write either."""
@@ -237,6 +241,10 @@ class _Work:
 
     async def _apply(self, key: ChildKey, manifest: Json, live: Json | None) -> Json | None:
         """Write one child and return it; None when it has to go first, because it cannot be changed like this."""
+        if live is None and key.kind == "Deployment" and key.name in self._first:
+            # A Deployment without a number has one worker; an autoscaler that finds no work would have to send it away.
+            numbered = manifest | {"spec": manifest["spec"] | {"replicas": self._first[key.name]}}
+            live = await self._patch(key, numbered, FIELD_MANAGER, force=True)
         if live is not None and key.kind == "Deployment":
             await self._hand_over_replicas(key, manifest, live)
         try:

@@ -163,7 +163,9 @@ class EnvironmentReconciler:
         return _stuck(base, _away(link)) if not link.available else Looked(base, REST_SECONDS)
 
     async def _reconcile(self, target: Target, base: Seen) -> Looked:
-        link, noted = self._registry.get(target.key), await self._noted(target)
+        link = self._registry.get(target.key)
+        at_home = link is not None and same_place(link.queue.url, target.managed_address)
+        noted = None if at_home else await self._noted(target)
         kept = await self._keep(target, noted, link)
         move = await self._move(target, noted, link, kept)
         if move is None:

@@ -24,6 +24,7 @@ from fluid_operator.environments.rendering import autoscalers, naming
 from fluid_operator.environments.rendering.blueprint import Blueprint
 from fluid_operator.environments.rendering.kinds import OPTIONAL
 from fluid_operator.environments.rendering.manifests import render
+from fluid_operator.environments.rendering.pools import first_replicas
 from fluid_operator.environments.rendering.redis import service_host
 from fluid_operator.kube.client import Json, Kube
 from fluid_operator.kube.errors import Forbidden, NotFound
@@ -180,7 +181,13 @@ class Upkeep:
         at = self._clock()
         self._memory[plan.key] = made = _Memory(blueprint, Outcome(), at)
         keep = naming.is_redis(plan.key.name) if plan.keeps_redis else _nothing
-        made.outcome = await self._children.apply(plan.owner, render(blueprint), optional=blueprint.optional, keep=keep)
+        made.outcome = await self._children.apply(
+            plan.owner,
+            render(blueprint),
+            optional=blueprint.optional,
+            keep=keep,
+            first=first_replicas(blueprint),
+        )
         return made.outcome
 
     # -- passwords ----------------------------------------------------------------------------------------------------

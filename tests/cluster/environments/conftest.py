@@ -11,6 +11,7 @@ from fluid_dev.cluster import Cluster
 from fluid_operator.environments.children import Children, Outcome, Owner
 from fluid_operator.environments.rendering.blueprint import Blueprint
 from fluid_operator.environments.rendering.manifests import render
+from fluid_operator.environments.rendering.pools import first_replicas
 from fluid_operator.kube.client import Kube, connect
 from support.environments import blueprint
 from support.waiting import until
@@ -97,7 +98,9 @@ class Stage:
 
     async def apply(self, plan: Blueprint, children: Children | None = None) -> Outcome:
         owner = Owner(plan.namespace, plan.name, plan.uid)
-        return await (children or self.children).apply(owner, render(plan), optional=plan.optional)
+        return await (children or self.children).apply(
+            owner, render(plan), optional=plan.optional, first=first_replicas(plan)
+        )
 
     def get(self, kind: str, name: str) -> Json:
         found: Json = json.loads(self.kubectl("get", kind, name, "--output=json"))

@@ -102,6 +102,19 @@ def owners_of_the_number(found):
     }
 
 
+@pytest.mark.parametrize("least", [0, 1, 3])
+async def test_a_new_pool_begins_with_its_minimum_which_is_its_autoscaler_s_from_then_on(stage, least):
+    plan = stage.environment(scaled(minReplicas=least))
+    outcome = await stage.apply(plan)
+    assert outcome.problems == ()
+    made = deployment(stage)
+    assert made["spec"]["replicas"] == least
+    assert owners_of_the_number(made) == {SCALING_MANAGER}
+    assert (await stage.apply(plan)).settled
+    assert (await stage.apply(plan, Children(stage.kube))).settled
+    assert deployment(stage)["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
+
+
 async def test_scaling_changes_the_number_and_nothing_else(stage):
     plan = stage.environment(scaled())
     await stage.apply(plan)

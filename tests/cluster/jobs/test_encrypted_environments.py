@@ -1,16 +1,21 @@
 """With a key ring, nobody who can read Redis reads what a job carries; its FluidJob tells the result all the same."""
 
 import base64
+import itertools
 import os
 
+import redis
+
+from support.idle_jobs import IDLE, idle
 from support.stages import Stage, work
+from support.waiting import until
 
 VALUE = "the-value-that-nobody-may-read"
 
 
-def ring(*names: str) -> str:
-    """A key ring of new keys; the first encrypts."""
-    return "".join(f"{name}: {base64.b64encode(os.urandom(32)).decode()}\n" for name in names)
+def line(name: str) -> str:
+    """A line of a key ring, with a new key."""
+    return f"{name}: {base64.b64encode(os.urandom(32)).decode()}\n"
 
 
 def encrypted(stage: Stage, keys: str) -> None:
@@ -19,26 +24,27 @@ def encrypted(stage: Stage, keys: str) -> None:
     stage.environment(encryption={"keySecretRef": {"name": "ring", "key": "keys"}})
 
 
-def stored(stage: Stage) -> bytes:
-    """Everything that Redis holds of the environment, as it would lie in a dump."""
-    prefix = f"{{fluid:{stage.key_prefix}}}:"
-    keys = stage.redis.cli("--raw", "KEYS", f"{prefix}*").split()
-    read = {"hash": "HGETALL", "string": "GET"}
-    kinds = {key: stage.redis.cli("--raw", "TYPE", key).strip() for key in keys}
-    return "\n".join(stage.redis.cli(read[kind], key) for key, kind in kinds.items() if kind in read).encode()
+def stored(stage: Stage) -> dict[str, bytes]:
+    """The records of the environment's jobs as they stand in Redis, each in one piece."""
+    with redis.Redis.from_url(stage.redis.url) as server:
+        prefix = f"{{fluid:{stage.key_prefix}}}:job:"
+        return {
+            key.decode().removeprefix(prefix): b"\n".join(server.hgetall(key).values())
+            for key in server.keys(f"{prefix}*")
+        }
 
 
 def test_a_payload_and_its_result_are_unreadable_in_redis_and_the_result_is_told(bare: Stage):
-    keys = ring("2026-11")
+    keys = line("2026-11")
     encrypted(bare, keys)
     bare.operator().leading()
     worker = bare.worker(FLUID_ENCRYPTION_KEYS=keys)
     bare.apply(work("secret", value=VALUE))
-    assert bare.reaches("secret", "Succeeded")["result"] == {"value": VALUE}
-    assert [start.value for start in bare.starts()] == [VALUE]
-    found = stored(bare)
-    assert b"2026-11" in found, "values name the key that encrypts them"
-    assert VALUE.encode() not in found
+    status = bare.reaches("secret", "Succeeded")
+    assert status["result"] == {"value": VALUE}
+    record = stored(bare)[status["jobId"]]
+    assert b"2026-11" in record, "values name the key that encrypts them"
+    assert VALUE.encode() not in record
     worker.process.kill()
     bare.worker()
     bare.apply(work("unreadable", value=VALUE))
@@ -48,16 +54,23 @@ def test_a_payload_and_its_result_are_unreadable_in_redis_and_the_result_is_told
 
 
 def test_a_new_key_takes_effect_and_what_the_old_one_encrypted_is_still_read(bare: Stage):
-    old, new = ring("old"), ring("new")
-    both = new + old
+    """Workers have the new key first as their second, as docs/queue.md says of a rotation."""
+    old, new = line("old-key"), line("new-key")
     encrypted(bare, old)
-    bare.worker(FLUID_ENCRYPTION_KEYS=old, FLUID_QUEUES="errands")  # it tells which types there are
+    bare.worker(FLUID_ENCRYPTION_KEYS=old + new, FLUID_QUEUES="work")
     bare.operator().leading()
-    bare.apply(work("before", value="before"))
+    bare.apply(idle("before", value="before"))
     bare.reaches("before", "Queued")
-    data = base64.b64encode(both.encode()).decode()
+    data = base64.b64encode((new + old).encode()).decode()
     bare.kubectl("patch", "secret", "ring", "--type=merge", "-p", f'{{"data":{{"keys":"{data}"}}}}')
-    bare.worker(FLUID_ENCRYPTION_KEYS=both)
+    numbers = itertools.count()
+
+    def renewed() -> bool:
+        name = f"after-{next(numbers)}"
+        bare.apply(idle(name, value="after"))
+        return b"new-key" in stored(bare)[bare.reaches(name, "Queued")["jobId"]]
+
+    until(renewed, 30, "the operator encrypts with the new key", pause=0.5)
+    bare.worker(FLUID_ENCRYPTION_KEYS=new + old, FLUID_QUEUES=IDLE)
     assert bare.reaches("before", "Succeeded")["result"] == {"value": "before"}
-    bare.apply(work("after", value="after"))
-    assert bare.reaches("after", "Succeeded")["result"] == {"value": "after"}
+    assert bare.reaches(f"after-{next(numbers) - 1}", "Succeeded")["result"] == {"value": "after"}

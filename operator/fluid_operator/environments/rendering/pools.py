@@ -58,6 +58,15 @@ def fixed_replicas(blueprint: Blueprint, pool: WorkerPool) -> int | None:
     return bounds.least if bounds.most <= bounds.least else None
 
 
+def first_replicas(blueprint: Blueprint) -> dict[str, int]:
+    """How many workers a Deployment begins with whose number is left to an autoscaler, by its name."""
+    return {
+        naming.pool_name(blueprint.name, pool.name): Bounds.of(pool).least
+        for pool in blueprint.spec.workers or ()
+        if fixed_replicas(blueprint, pool) is None
+    }
+
+
 def _deployment(blueprint: Blueprint, pool: WorkerPool) -> dict[str, Any]:
     grace = _GRACE_SECONDS
     if pool.termination_grace_period_seconds is not None:
