@@ -2,7 +2,8 @@
 
 The jobs that an old Redis still has would be left behind by a change that simply happens; those that its workers still
 run would run twice. So the old address holds until nothing is left there, or somebody puts the spec back. A new
-password, another name of the same server, or the same data elsewhere is no change.
+password, another name of the same server, or the same data elsewhere has nothing to wait for. Whatever is new has to
+work before what works is given up.
 """
 
 from __future__ import annotations
@@ -32,8 +33,18 @@ class Move(NamedTuple):
     hold: str = ""
 
 
+_LOOKING: Final = Problem(
+    Reason.REDIS_CHANGE_BLOCKED,
+    "The address of Redis has changed; the operator looks which jobs the old one still has.",
+)
+_UNTRIED: Final = Problem(
+    Reason.REDIS_CHANGE_BLOCKED,
+    "The address of Redis has changed, and the new one does not let the operator in, or is not there yet; the old one is "
+    "used until it does.",
+)
+
 SameData = Callable[[str], Awaitable[bool | None]]
-"""Whether an address leads to the data that the open link has; None: nobody knows."""
+"""Whether an address leads to the data that the open link has; None: it does not lead anywhere that can be used."""
 
 
 class Moves:
@@ -58,12 +69,18 @@ class Moves:
     ) -> Move:
         """Decide which address holds. `noted`: the one that held before this operator started, if that is known."""
         current = link.queue.url if link else noted
-        if current is None or same_place(current, wanted) or (link and await same_data(wanted)):
+        if current is None or current == wanted:
             self._away.pop(key, None)
             return Move(wanted)
         if link is None:
-            message = "The address of Redis has changed; the operator looks which jobs the old one still has."
-            return Move(current, Problem(Reason.REDIS_CHANGE_BLOCKED, message))
+            return Move(current, _LOOKING) if not same_place(current, wanted) else Move(wanted)
+        found = await same_data(wanted)
+        if found is None and link.available:
+            # What works is given up only for what works.
+            return Move(current, _UNTRIED)
+        if found or same_place(current, wanted):
+            self._away.pop(key, None)
+            return Move(wanted)
         left = await link.left_behind()
         if left == 0 or (left is None and self._given_up(key)):
             self._away.pop(key, None)

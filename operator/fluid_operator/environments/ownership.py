@@ -60,8 +60,8 @@ class Ownership:
             self._said, self._refused = now, float("-inf")
 
     async def give_up(self) -> None:
-        """Let another have the key space at once, and never ask for it again. Raises QueueError when Redis does not answer: then it is free after
-        OWN_SECONDS."""
+        """Let another have the key space at once, and never ask for it again. Raises QueueError when Redis does not
+        answer: then it is free after OWN_SECONDS."""
         async with self._asking:
             self._given_up = True
             await self._queue.disown(self._owner)

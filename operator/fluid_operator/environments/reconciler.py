@@ -335,8 +335,9 @@ def _has_children(target: Target) -> bool:
 
 
 def _holds(noted: InForce | None, link: EnvironmentLink | None) -> str | None:
-    """The address that is in use; None when there is none yet."""
-    if link is not None:
+    """The address that is in use; None when there is none yet. One that was never of use is not given to workers
+    instead of one that was."""
+    if link is not None and (link.available or noted is None):
         return link.queue.url
     return noted.url if noted else None
 

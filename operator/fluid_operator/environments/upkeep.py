@@ -90,11 +90,11 @@ class Kept:
 
 @dataclass(slots=True)
 class _Memory:
-    """The last whole look at one environment."""
+    """The last whole look at one environment. `outcome` None: it did not come to its end."""
 
     blueprint: Blueprint
-    outcome: Outcome
     at: float
+    outcome: Outcome | None = None
     told: bool = False
 
 
@@ -176,17 +176,14 @@ class Upkeep:
         """Bring the children in line, unless that was done a moment ago and nobody has told of a change."""
         memory = self._memory.get(plan.key)
         fresh = memory is not None and not memory.told and self._clock() - memory.at < LOOK_SECONDS
-        if memory is not None and fresh and memory.blueprint == blueprint and memory.outcome.settled:
+        if memory is not None and memory.outcome and fresh and memory.blueprint == blueprint and memory.outcome.settled:
             return memory.outcome
-        at = self._clock()
-        self._memory[plan.key] = made = _Memory(blueprint, Outcome(), at)
+        manifests = render(blueprint)
         keep = naming.is_redis(plan.key.name) if plan.keeps_redis else _nothing
+        # In place before the work begins: a change that is told of meanwhile must not be forgotten.
+        made = self._memory[plan.key] = _Memory(blueprint, self._clock())
         made.outcome = await self._children.apply(
-            plan.owner,
-            render(blueprint),
-            optional=blueprint.optional,
-            keep=keep,
-            first=first_replicas(blueprint),
+            plan.owner, manifests, optional=blueprint.optional, keep=keep, first=first_replicas(blueprint)
         )
         return made.outcome
 

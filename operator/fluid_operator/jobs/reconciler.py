@@ -204,10 +204,12 @@ class Reconciler:
         """The environment is gone: what runs there comes to its end. Anything else is held there, so that it cannot
         start any more, and may go elsewhere."""
         if record.state in _UNDER_WAY:
+            if holds(view, wanted) and not record.stopping:
+                await link.suspend(record.id)
             return await self._tell(key, view, wanted, link, record)
         if record.state != "suspended" and await link.suspend(record.id) != "suspended":
             return Again(0.0)  # it has just started
-        return await self._free(key, view, wanted)
+        return await self._free(key, replace(view, attempts=record.attempt), wanted)
 
     async def _free(self, key: ObjectKey, view: JobView, wanted: Target) -> Again:
         """Nothing of the run can go on where it was: it belongs to no environment, until there is one for it. It keeps

@@ -2,6 +2,7 @@
 nothing runs twice."""
 
 import json
+import signal
 import time
 
 import pytest
@@ -79,6 +80,22 @@ def test_a_job_that_went_elsewhere_does_not_run_again_when_its_old_environment_i
     worker_of(bare, "bulk", IDLE)
     assert bare.reaches("moved", "Succeeded")["environment"] == "bulk"
     assert len(bare.starts()) == 1
+
+
+def test_a_job_that_its_worker_hands_back_goes_on_in_another_environment_under_its_number(bare: Stage):
+    """As a pod that is deleted with its environment, whose grace period is shorter than the job."""
+    for name in ("default", "bulk"):
+        bare.environment(name)
+    worker_of(bare, "bulk")
+    worker = bare.worker(FLUID_GRACE_SECONDS="1")
+    bare.operator().leading()
+    bare.apply(work("long", seconds=8))
+    first = bare.reaches("long", "Running")
+    bare.kubectl("delete", "fe", "default")
+    worker.kill(signal.SIGTERM)
+    ended = bare.reaches("long", "Succeeded", within=60)
+    assert (ended["environment"], ended["jobId"], ended["attempts"]) == ("bulk", first["jobId"], 2)
+    assert [(start.job_id, start.attempt) for start in bare.starts()] == [(first["jobId"], 1), (first["jobId"], 2)]
 
 
 def test_a_job_that_never_ends_is_stopped_at_last_and_runs_again_under_its_old_number(bare: Stage):

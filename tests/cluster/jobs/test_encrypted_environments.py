@@ -54,7 +54,7 @@ def test_a_payload_and_its_result_are_unreadable_in_redis_and_the_result_is_told
 
 
 def test_a_new_key_takes_effect_and_what_the_old_one_encrypted_is_still_read(bare: Stage):
-    """Workers have the new key first as their second, as docs/queue.md says of a rotation."""
+    """As a rotation goes: the workers know the new key before anybody encrypts with it."""
     old, new = line("old-key"), line("new-key")
     encrypted(bare, old)
     bare.worker(FLUID_ENCRYPTION_KEYS=old + new, FLUID_QUEUES="work")

@@ -1,4 +1,4 @@
-"""Pools whose number KEDA sets: the operator recommends as a metric, renders a ScaledObject, and keeps its hands off."""
+"""Pools whose number KEDA sets: the operator recommends by a metric, renders a ScaledObject, and sets nothing itself."""
 
 import pytest
 
