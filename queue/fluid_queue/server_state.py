@@ -21,7 +21,8 @@ class ServerState:
 
     `version`: the release of Redis whose commands it has, Valkey's as well. `appendonly`: whether it keeps an
     append-only file. `max_memory` in bytes, 0 for no limit; `used_memory` in bytes, as far as it counts against that
-    limit. `policy`: its maxmemory-policy, such as noeviction. `role`: master or slave.
+    limit. `policy`: its maxmemory-policy, such as noeviction. `role`: master or slave. `run_id`: another one for each
+    start of each server.
     """
 
     version: tuple[int, ...] | None = None
@@ -30,6 +31,7 @@ class ServerState:
     used_memory: int | None = None
     policy: str | None = None
     role: str | None = None
+    run_id: str | None = None
 
     @classmethod
     def parse(cls, info: Mapping[str, Any]) -> Self:
@@ -46,6 +48,7 @@ class ServerState:
             used_memory=used,
             policy=_word(info, "maxmemory_policy"),
             role=_word(info, "role"),
+            run_id=_word(info, "run_id"),
         )
 
 

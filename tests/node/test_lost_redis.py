@@ -33,7 +33,8 @@ async def back(stage, before: tuple[str, int]) -> float:
 
     def look() -> bool:
         for pod in stage.pods("redis"):
-            ready = any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"]["conditions"])
+            conditions = pod["status"].get("conditions", [])
+            ready = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
             if ready and incarnation(pod) != before:
                 return True
         return False

@@ -33,7 +33,7 @@ async def test_from_no_worker_to_three_and_back_no_job_is_lost_and_none_repeated
     pool = stage.pool(minReplicas=0, maxReplicas=3, autoscaling=scaling, lease_seconds=15)
     stage.apply(workers=[pool])
     await stage.ready()
-    assert stage.condition("TypesDiscovered")["status"] == "True"
+    await stage.wait(lambda: stage.condition("TypesDiscovered")["status"] == "True", 60, "a worker told its types")
     await asleep(stage)
 
     created = time.time()

@@ -45,10 +45,12 @@ async def test_suspending_and_pausing_stop_what_starts_and_taking_it_back_lets_i
             ("queues[].paused", {"queues": paused}, {"queues": None}),
         ):
             await stage.started(len(stage.witness.runs()) + 10)
+            since = time.time()
             stage.apply(**off)
-            measured(f"{what} is set -> the last job starts", await stops(stage, time.time()))
+            measured(f"{what} is set -> the last job starts", await stops(stage, since))
+            since = time.time()
             stage.apply(**on)
-            measured(f"{what} is taken back -> the first job starts", await goes_on(stage, time.time()))
+            measured(f"{what} is taken back -> the first job starts", await goes_on(stage, since))
     assert await stage.all_end() == {"Succeeded": len(created)}
     assert stage.witness.repeats() == {}
     assert workers(stage) == before
@@ -60,8 +62,8 @@ async def test_a_rate_limit_slows_down_the_workers_that_run(stage, measured):
     before = workers(stage)
     async with stage.load(every=0.05) as created:
         await stage.started(20)
-        stage.apply(queues=[{"name": "probe", "rateLimit": {"max": 1, "perSeconds": 1}}])
         since = time.time()
+        stage.apply(queues=[{"name": "probe", "rateLimit": {"max": 1, "perSeconds": 1}}])
 
         def limited() -> bool:
             now = time.time()
@@ -97,8 +99,8 @@ async def test_the_outbound_rule_reaches_the_workers_that_run(rule, mode, stage,
     before = workers(stage)
     async with stage.load(every=0.05) as created:
         await stage.started(10)
-        stage.apply(outbound=rule)
         since = time.time()
+        stage.apply(outbound=rule)
 
         def told() -> bool:
             return any(run.outbound == mode for run in stage.witness.runs())

@@ -44,6 +44,7 @@ class Witness:
     _runs: list[Run] = field(default_factory=list)
     _closed: dict[str, asyncio.Event] = field(default_factory=dict)
     _loop: asyncio.AbstractEventLoop | None = None
+    _connections: dict[asyncio.Task[None], asyncio.StreamWriter] = field(default_factory=dict)
 
     def runs(self, job: str = "") -> list[Run]:
         """All runs so far in the order of their starts, or those of one FluidJob, named by its uid."""
@@ -69,7 +70,17 @@ class Witness:
         assert self._loop
         self._loop.call_soon_threadsafe(self._closed.pop(gate).set)
 
+    async def hang_up(self) -> None:
+        """Break every connection, and wait until nobody is served any more."""
+        for writer in self._connections.values():
+            writer.transport.abort()
+        if self._connections:
+            await asyncio.wait(list(self._connections))
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        self._connections[task] = writer
         run: Run | None = None
         try:
             if line := (await reader.readline()).decode():
@@ -82,6 +93,7 @@ class Witness:
             if run and run.ended is None:
                 run.broken = time.time()
             writer.close()
+            del self._connections[task]
 
     async def _pass(self, run: Run, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Let it through its gate, and wait for its end."""
@@ -118,8 +130,7 @@ def watching(host: str) -> Iterator[Witness]:
         ready.set()
         await stop.wait()
         server.close()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
+        await witness.hang_up()
 
     thread = threading.Thread(target=asyncio.run, args=[serve()], name="witness", daemon=True)
     thread.start()

@@ -36,8 +36,7 @@ class OperatorPods:
 
     def install(self) -> None:
         """Make it what it is at first, whatever a test has done to it, and wait until it leads."""
-        self._node.cluster.apply([restricted_namespace(SYSTEM), *self._manifests()])
-        self.settle()
+        self._apply(self._image, _REPLICAS)
 
     def serve(self, namespace: str) -> None:
         """Give it the rights that a namespace's environment needs."""
@@ -56,13 +55,11 @@ class OperatorPods:
 
     def scale(self, replicas: int) -> None:
         """Let so many of it run, and wait until they do."""
-        self._namespace.kubectl("scale", _WORKLOAD, f"--replicas={replicas}")
-        self.settle()
+        self._apply(self._image, replicas)
 
     def upgrade(self, image: str) -> None:
         """Another image, as a release brings it."""
-        self._namespace.kubectl("set", "image", _WORKLOAD, f"operator={image}")
-        self.settle()
+        self._apply(image, _REPLICAS)
 
     def kill_leader(self) -> str:
         """As kill -9 of the process that leads; the name of its pod."""
@@ -98,17 +95,19 @@ class OperatorPods:
         listed = json.loads(self._namespace.kubectl("get", "leases", "--output=json"))["items"]
         return next((dict(each["spec"]) for each in listed if each["metadata"]["name"] == "fluid-operator"), {})
 
-    def _manifests(self) -> list[dict[str, Any]]:
+    def _apply(self, image: str, replicas: int) -> None:
         rendered = self._node.cluster.kubectl("kustomize", str(_MANIFESTS))
         documents = [document for document in yaml.safe_load_all(rendered) if document]
         for document in documents:
             if document["kind"] == "Deployment":
-                self._adapt(document["spec"])
-        return documents
+                document["spec"]["replicas"] = replicas
+                _adapt(document["spec"]["template"]["spec"], image)
+        self._node.cluster.apply([restricted_namespace(SYSTEM), *documents])
+        self.settle()
 
-    def _adapt(self, spec: dict[str, Any]) -> None:
-        """The two things that a test needs otherwise."""
-        spec["replicas"] = _REPLICAS
-        (container,) = spec["template"]["spec"]["containers"]
-        container["image"] = self._image
-        container.setdefault("env", []).extend({"name": name, "value": value} for name, value in _ELECTION.items())
+
+def _adapt(pod: dict[str, Any], image: str) -> None:
+    """The two things that a test needs otherwise."""
+    (container,) = pod["containers"]
+    container["image"] = image
+    container.setdefault("env", []).extend({"name": name, "value": value} for name, value in _ELECTION.items())

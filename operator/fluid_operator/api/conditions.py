@@ -90,6 +90,7 @@ class Reason(StrEnum):
     KEY_PREFIX_IN_USE = "KeyPrefixInUse"
     INVALID_KEY_RING = "InvalidKeyRing"
     WORKERS_NOT_READY = "WorkersNotReady"
+    ROLLING_OUT = "RollingOut"
     DISCOVERING = "Discovering"
     ACCESS_DENIED = "AccessDenied"
     NAME_TAKEN = "NameTaken"

@@ -28,7 +28,6 @@ from fluid_operator.kube.errors import (
     Forbidden,
     Invalid,
     NotFound,
-    ServerError,
 )
 from fluid_operator.kube.keys import ObjectKey, Resource
 
@@ -156,6 +155,9 @@ class _Work:
         for key, manifest in wanted.items():
             if key.kind not in self._unknown:
                 await self._settle(key, manifest)
+            if any(problem.kind == "Secret" for problem in self._problems):
+                # Pods would begin with what the Secret does not hold.
+                break
         for key in [key for key in self._live if key not in wanted and not keep(key)]:
             await self._remove(key)
         for key in self._memory.keys() - wanted.keys():
@@ -205,13 +207,13 @@ class _Work:
         if problem is not None:
             self._problems.append(problem)
             return
-        sent = _digest(manifest)
+        sent = _digest(_without_version(manifest))
         if live is not None and self._memory.get(key) == _Applied(live["metadata"]["uid"], sent, _ours(live)):
             return
         try:
             after = await self._apply(key, manifest, live)
-        except (Forbidden, Invalid, Conflict, NotFound, ServerError) as error:
-            self._problems.append(_refused(error, "apply", manifest))
+        except ApiError as error:
+            self._problems.append(problem_of(error, "apply", manifest))
             return
         if after is None:
             return
@@ -358,6 +360,12 @@ def _ours(live: Json) -> str:
     return _digest(_our_fields(live))
 
 
+def _without_version(manifest: Json) -> Json:
+    """What is wanted, whichever version it is to be written over."""
+    metadata = {name: value for name, value in manifest["metadata"].items() if name != "resourceVersion"}
+    return manifest | {"metadata": metadata}
+
+
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
@@ -366,10 +374,3 @@ def _immutable(key: ChildKey, error: ApiError) -> bool:
     """Whether it was refused because a StatefulSet cannot be changed like this; the API server blames its whole spec
     then, and single fields of it for everything else."""
     return key.kind == "StatefulSet" and any(at == "spec" for at, _ in error.causes)
-
-
-def _refused(error: ApiError, verb: str, manifest: Json) -> ChildProblem:
-    # A field that the schema does not know is an internal error to server-side apply.
-    if isinstance(error, ServerError) and "field not declared in schema" not in error.message:
-        raise error
-    return problem_of(error, verb, manifest)

@@ -34,7 +34,9 @@ log = logging.getLogger(__name__)
 
 FLUID_ENVIRONMENTS: Final = Resource(GROUP, VERSION, FLUID_ENVIRONMENT.plural, FLUID_ENVIRONMENT.kind)
 
-_WORKERS = 8
+_WORKERS = 64
+"""Looks side by side. They mostly wait, some of them for a Redis that does not answer; the API server is protected by
+the client's own limits."""
 _GOING_SECONDS = 2.0
 """Between two looks at one that is being deleted: it may be made again under its name."""
 _STOP_SECONDS = 1.0
@@ -74,12 +76,17 @@ class EnvironmentsController:
         self._record = record
         self._now = now
         guarded = kube.guarded(leadership.check)
+        self._watches = ChildWatches(kube, self._child_changed)
         self._upkeep = Upkeep(
-            guarded, operator_namespace=operator_namespace, metrics_url=metrics_url, clock=clock, now=now
+            guarded,
+            operator_namespace=operator_namespace,
+            metrics_url=metrics_url,
+            watched=self._watches.complete,
+            clock=clock,
+            now=now,
         )
         sizing = Sizing(self._upkeep, metrics.loads, record=record, clock=clock)
         self._reconciler = EnvironmentReconciler(guarded, registry, self._upkeep, sizing, answers=answers, clock=clock)
-        self._watches = ChildWatches(kube, self._child_changed)
         self._kept: set[ObjectKey] = set()
         """Environments with children."""
         self._unseen: set[ObjectKey] | None = None

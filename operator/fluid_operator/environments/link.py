@@ -264,17 +264,18 @@ class EnvironmentLink:
             return None
 
     async def same_data(self, url: str) -> bool | None:
-        """Whether another address leads to the data that is open here; None: nobody knows. Changes nothing there."""
-        try:
-            mine = await self.queue.incarnation()
-        except QueueError:
-            mine = self.incarnation
+        """Whether another address leads to the data that is open here; None: it leads nowhere that could be used.
+        Changes nothing there. A copy of the data at another server is other data, as long as this one is there."""
         try:
             async with Queue.from_url(url, self.queue.keys.name, timeout=_STRANGER_SECONDS) as stranger:
-                found = await stranger.incarnation()
+                found, server = await stranger.incarnation(), await stranger.server()
+            if server.role == "slave":
+                return None
+            if not self.available:
+                return found is not None and found == self.incarnation
+            return (found, server.run_id) == (self.incarnation, (await self.queue.server()).run_id)
         except QueueError:
             return None
-        return found == mine if mine else None
 
     def broken(self) -> None:
         """What follows the key space has crashed, and is started again."""

@@ -37,10 +37,11 @@ _LOOKING: Final = Problem(
     Reason.REDIS_CHANGE_BLOCKED,
     "The address of Redis has changed; the operator looks which jobs the old one still has.",
 )
+_LEAVING: Final = Problem(Reason.REDIS_DRAINING, "The address of Redis is changing; nothing is left at the old one.")
 _UNTRIED: Final = Problem(
     Reason.REDIS_CHANGE_BLOCKED,
-    "The address of Redis has changed, and the new one does not let the operator in, or is not there yet; the old one is "
-    "used until it does.",
+    "The address of Redis has changed, and the new one does not let the operator in, or is not there yet; the old one "
+    "is used until it does.",
 )
 
 SameData = Callable[[str], Awaitable[bool | None]]
@@ -48,15 +49,18 @@ SameData = Callable[[str], Awaitable[bool | None]]
 
 
 class Moves:
-    """Of all environments, in one term. Remembers only since when an old Redis has been away."""
+    """Of all environments, in one term. Remembers only what the last looks at an old Redis have found."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._away: dict[ObjectKey, float] = {}
+        self._empty: set[ObjectKey] = set()
+        """Environments whose old Redis had nothing any more at the last look."""
 
     def forget(self, key: ObjectKey) -> None:
-        """The environment is gone."""
+        """The environment is gone, or where it wants to be."""
         self._away.pop(key, None)
+        self._empty.discard(key)
 
     async def settle(
         self,
@@ -70,24 +74,36 @@ class Moves:
         """Decide which address holds. `noted`: the one that held before this operator started, if that is known."""
         current = link.queue.url if link else noted
         if current is None or current == wanted:
-            self._away.pop(key, None)
+            self.forget(key)
             return Move(wanted)
         if link is None:
-            return Move(current, _LOOKING) if not same_place(current, wanted) else Move(wanted)
+            return Move(current, _LOOKING)
         found = await same_data(wanted)
         if found is None and link.available:
             # What works is given up only for what works.
             return Move(current, _UNTRIED)
         if found or same_place(current, wanted):
-            self._away.pop(key, None)
+            self.forget(key)
             return Move(wanted)
-        left = await link.left_behind()
-        if left == 0 or (left is None and self._given_up(key)):
-            self._away.pop(key, None)
+        return await self._leave(key, link, wanted, on_change)
+
+    async def _leave(self, key: ObjectKey, link: EnvironmentLink, wanted: str, on_change: RedisChange | None) -> Move:
+        """Go to another place, or say what is still to be done at this one."""
+        current = link.queue.url
+        left = await link.left_behind() if link.available else None
+        if left is None:
+            self._empty.discard(key)
+            return Move(wanted) if self._given_up(key) else _refusal(current, None, on_change)
+        self._away.pop(key, None)
+        if left > 0:
+            self._empty.discard(key)
+            return _refusal(current, left, on_change)
+        if key in self._empty:
+            self.forget(key)
             return Move(wanted)
-        if left is not None:
-            self._away.pop(key, None)
-        return _refusal(current, left, on_change)
+        # What was on its way into the queue when it was counted has arrived by the next look; nothing follows it.
+        self._empty.add(key)
+        return Move(current, _LEAVING, hold=_LEAVING.message)
 
     def _given_up(self, key: ObjectKey) -> bool:
         now = self._clock()

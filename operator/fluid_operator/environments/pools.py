@@ -16,7 +16,8 @@ from fluid_operator.environments.rendering import naming
 class PoolState:
     """One pool. `replicas`: workers that there should be now; `least`: how many of them the spec calls the minimum.
 
-    `refused`: why the cluster does not let the Deployment have its pods, such as a quota.
+    `refused`: why the cluster does not let the Deployment have its pods, such as a quota. `rolling`: some workers are
+    not as the spec has them, or not ready yet; `hangs`: for longer than the Deployment's progressDeadlineSeconds.
     """
 
     name: str
@@ -25,6 +26,8 @@ class PoolState:
     updated: int = 0
     least: int = 1
     refused: str = ""
+    rolling: bool = False
+    hangs: bool = False
 
     @property
     def missing(self) -> int:
@@ -62,23 +65,20 @@ def _state(pool: WorkerPool, deployment: Mapping[str, Any] | None) -> PoolState:
     status = deployment.get("status") or {}
     # Before its controller has looked, the status speaks of the Deployment as it was.
     current = status.get("observedGeneration") == deployment["metadata"].get("generation")
+    # Without the field a Deployment has one pod.
+    replicas = deployment["spec"].get("replicas", 1)
+    updated = status.get("updatedReplicas", 0) if current else 0
+    conditions = {(each.get("type"), each.get("status")): each for each in status.get("conditions") or ()}
     return PoolState(
         pool.name,
-        # Without the field a Deployment has one pod.
-        replicas=deployment["spec"].get("replicas", 1),
+        replicas=replicas,
         ready=status.get("readyReplicas", 0),
-        updated=status.get("updatedReplicas", 0) if current else 0,
+        updated=updated,
         least=least,
-        refused=_refused(status.get("conditions") or ()),
-    )
-
-
-def _refused(conditions: Sequence[Mapping[str, Any]]) -> str:
-    return next(
-        (
-            str(each.get("message", ""))
-            for each in conditions
-            if (each.get("type"), each.get("status")) == ("ReplicaFailure", "True")
-        ),
-        "",
+        refused=str(conditions.get(("ReplicaFailure", "True"), {}).get("message", "")),
+        # The rule of kstatus and `kubectl rollout status`.
+        rolling=updated < replicas
+        or status.get("replicas", 0) > updated
+        or status.get("availableReplicas", 0) < updated,
+        hangs=current and conditions.get(("Progressing", "False"), {}).get("reason") == "ProgressDeadlineExceeded",
     )

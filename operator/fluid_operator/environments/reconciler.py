@@ -7,9 +7,10 @@ can be read from the cluster.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -27,7 +28,7 @@ from fluid_operator.environments.link import EnvironmentLink
 from fluid_operator.environments.moving import Move, Moves, same_place
 from fluid_operator.environments.pods import trouble_of
 from fluid_operator.environments.pools import PoolState, pool_states
-from fluid_operator.environments.refusals import ChildProblem, Trouble
+from fluid_operator.environments.refusals import ChildProblem, Trouble, problem_of_kind
 from fluid_operator.environments.registry import EnvironmentRegistry
 from fluid_operator.environments.rendering import naming
 from fluid_operator.environments.rendering.redis import service_host
@@ -37,7 +38,7 @@ from fluid_operator.environments.sources import InForce, Sources, address_in_for
 from fluid_operator.environments.status import Problem, Seen, Workers
 from fluid_operator.environments.upkeep import LOOK_SECONDS, Kept, Plan, Upkeep, operator_address
 from fluid_operator.kube.client import Json, Kube
-from fluid_operator.kube.errors import Forbidden
+from fluid_operator.kube.errors import ApiError, Forbidden
 from fluid_operator.kube.keys import ObjectKey
 from fluid_queue import Settings, Stats
 
@@ -46,6 +47,9 @@ REST_SECONDS: Final = 10.0
 SOON_SECONDS: Final = 2.0
 """While something is wrong, or on its way: whoever repairs it waits for the answer. Also how soon a pool grows."""
 
+_PATIENCE_SECONDS: Final = 1.0
+"""For the answer of a Redis. One that swallows packets must not hold up the looks at all others."""
+
 _REASONS: Final[Mapping[Trouble, Reason]] = {
     Trouble.FORBIDDEN: Reason.ACCESS_DENIED,
     Trouble.INVALID: Reason.REFUSED,
@@ -53,6 +57,7 @@ _REASONS: Final[Mapping[Trouble, Reason]] = {
     Trouble.BEING_DELETED: Reason.APPLYING,
     Trouble.BEING_REPLACED: Reason.APPLYING,
     Trouble.CHANGED_MEANWHILE: Reason.APPLYING,
+    Trouble.NOT_NOW: Reason.APPLYING,
 }
 
 
@@ -119,6 +124,7 @@ class EnvironmentReconciler:
         self._clock = clock
         self._now = now
         self._counted: dict[ObjectKey, float] = {}
+        self._checking: set[asyncio.Task[None]] = set()
         self._offered: dict[ObjectKey, InForce] = {}
         """Addresses that workers are to have, until the Secret with them has been read back."""
 
@@ -135,65 +141,75 @@ class EnvironmentReconciler:
     async def look(self, key: ObjectKey, raw: Json) -> Looked:
         """Bring one environment a step on. Raises KubeError when the API server is in trouble."""
         base = Seen(raw["metadata"]["generation"], pauses=pauses_of(raw))
+        link = self._link(key, raw)
         try:
             spec = parse(FluidEnvironmentSpec, raw["spec"])
             settings = settings_of(spec, base.pauses.queues)
         except InvalidSpec as error:
-            return _stuck(base, Problem(Reason.INVALID_SPEC, str(error), stalled=True))
+            return _stuck(base, _invalid(error), link)
         base = replace(base, key_prefix=prefix_of(key, spec))
         try:
             target = Target(key, raw, spec, settings, await read_sources(self._kube, key.namespace, spec))
         except UnusableSource as error:
             # A link that is open stays so: a Secret that is being replaced must not stop the jobs.
-            return _stuck(base, error.problem)
-        if not self._answers:
-            return await self._follow(target, base)
-        try:
-            return await self._reconcile(target, base)
-        except InvalidSpec as error:
-            return _stuck(base, Problem(Reason.INVALID_SPEC, str(error), stalled=True))
+            if link is not None and self._answers:
+                link.configure(spec, settings)
+            return _stuck(base, error.problem, link)
+        return await (self._reconcile if self._answers else self._follow)(target, base, link)
 
-    async def _follow(self, target: Target, base: Seen) -> Looked:
-        """Keep the link of an environment that another operator looks after."""
+    def _link(self, key: ObjectKey, raw: Json) -> EnvironmentLink | None:
+        """The open link of this very object; that of one before it under its name is none of its business."""
+        link = self._registry.get(key)
+        return link if link is not None and link.uid == raw["metadata"]["uid"] else None
+
+    async def _follow(self, target: Target, base: Seen, link: EnvironmentLink | None) -> Looked:
+        """Keep the link of an environment that another operator looks after, by the rules that it goes by as well."""
         noted = await self._noted(target)
-        url = noted.url if noted else target.sources.url
-        if url is None:
-            return _stuck(base, Problem(Reason.REDIS_UNAVAILABLE, "Redis has no users yet."))
-        link = await self._open(target, url, None)
-        return _stuck(base, _away(link)) if not link.available else Looked(base, REST_SECONDS)
+        wanted = target.sources.url or (noted.url if noted else None)
+        if wanted is None:
+            return _stuck(base, Problem(Reason.REDIS_UNAVAILABLE, "Redis has no users yet."), None)
+        move = await self._settle(target, wanted, noted, link)
+        link = await self._open(target, move.url, None)
+        link.hold(move.hold)
+        if not link.available:
+            return _stuck(base, _away(link), None)
+        return Looked(base, SOON_SECONDS if move.problem else REST_SECONDS)
 
-    async def _reconcile(self, target: Target, base: Seen) -> Looked:
-        link = self._registry.get(target.key)
+    async def _reconcile(self, target: Target, base: Seen, link: EnvironmentLink | None) -> Looked:
         at_home = link is not None and same_place(link.queue.url, target.managed_address)
         noted = None if at_home else await self._noted(target)
-        kept = await self._keep(target, noted, link)
+        kept, broken = await self._keep(target, noted, link)
         move = await self._move(target, noted, link, kept)
         if move is None:
-            return self._without_redis(target, base, kept)
+            return self._without_redis(target, base, kept, broken)
         link = await self._open(target, move.url, target.settings)
         link.hold(move.hold)
         stats = await link.stats() if link.available else None
+        refused: list[ChildProblem] = []
         if stats is None or kept is None:
             self._sizing.unknown(target.key)
         else:
-            await self._sizing.fit(target.owner, target.spec, stats, link, kept.outcome.live)
-        others = [problem for problem in (move.problem, _of_children(kept), _unscaled(kept)) if problem]
+            refused = await self._sizing.fit(target.owner, target.spec, stats, link, kept.outcome.live)
+        told = (move.problem, broken, _of_children(kept), *map(_of_child, refused), _unscaled(kept))
+        others = [problem for problem in told if problem]
         seen = replace(
             base,
             problem=None if link.available else await self._trouble(target, link),
             others=others,
-            workers=await self._workers(target, link, kept),
-            children=len(kept.outcome.live) if kept else 0,
+            workers=None if broken else await self._workers(target, link, kept),
+            children=None if broken else len(kept.outcome.live) if kept else 0,
             flaws=await self._checkups.flaws(target.key, link, stats) if link.available else None,
             waiting=self._waiting(target, stats),
         )
         return Looked(seen, self._next(target, seen, kept), rotated=bool(kept and kept.rotated))
 
-    def _without_redis(self, target: Target, base: Seen, kept: Kept | None) -> Looked:
+    def _without_redis(self, target: Target, base: Seen, kept: Kept | None, broken: Problem | None) -> Looked:
         """The managed Redis cannot even be asked for: its Secret could not be written."""
-        problem = _of_children(kept) or Problem(Reason.APPLYING, "Redis is being set up.")
-        workers = Workers(tuple(pool_states(target.key.name, target.spec, kept.outcome.live if kept else {})))
-        return _stuck(replace(base, workers=workers), problem)
+        problem = broken or _of_children(kept) or Problem(Reason.APPLYING, "Redis is being set up.")
+        if kept is not None:
+            workers = Workers(tuple(pool_states(target.key.name, target.spec, kept.outcome.live)))
+            base = replace(base, workers=workers, children=len(kept.outcome.live))
+        return _stuck(base, problem, None)
 
     async def _noted(self, target: Target) -> InForce | None:
         """The address that the workers of the cluster have, where the operator keeps any."""
@@ -201,26 +217,42 @@ class EnvironmentReconciler:
 
     # -- children -----------------------------------------------------------------------------------------------------
 
-    async def _keep(self, target: Target, noted: InForce | None, link: EnvironmentLink | None) -> Kept | None:
-        """Bring the children in line; None where there are none to be."""
+    async def _keep(
+        self, target: Target, noted: InForce | None, link: EnvironmentLink | None
+    ) -> tuple[Kept | None, Problem | None]:
+        """Bring the children in line; nothing where there are none to be.
+
+        What stands in the way of that is told and stops nothing else: a typo in one pool must not keep `suspend` from
+        reaching the others.
+        """
         if not _has_children(target):
-            return None
+            return None, None
+        try:
+            return await self._upkeep.keep(self._plan(target, noted, link)), None
+        except InvalidSpec as error:
+            return None, _invalid(error)
+        except Forbidden as error:
+            return None, _of_child(problem_of_kind(error, "Secret", target.key.namespace, verb="read"))
+        except ApiError as error:
+            message = f"The API server could not tell what there is, and is asked again: {error.message}"
+            return None, Problem(Reason.APPLYING, message)
+
+    def _plan(self, target: Target, noted: InForce | None, link: EnvironmentLink | None) -> Plan:
         spec = target.spec
         in_force = _holds(noted, link) or target.sources.url
         at_home = in_force is None or same_place(in_force, target.managed_address)
         address = None if at_home or not spec.workers else in_force
-        plan = Plan(
+        return Plan(
             target.key,
             target.uid,
             spec,
             address=address,
             address_version=self._version(target.key, address, noted) if address else "",
             keeps_redis=spec.redis.managed is None and at_home,
-            secrets_version=target.sources.version,
+            texts=target.sources.texts,
             rotation=rotation(_request(target.raw)),
             link_url=link.queue.url if link else None,
         )
-        return await self._upkeep.keep(plan)
 
     def _version(self, key: ObjectKey, address: str, noted: InForce | None) -> str:
         """Under which version workers know this address: random, as anybody may read it, and kept in the Secret beside
@@ -243,6 +275,9 @@ class EnvironmentReconciler:
             in_force = _holds(noted, link)
             return Move(in_force) if in_force else None
 
+        return await self._settle(target, wanted, noted, link)
+
+    async def _settle(self, target: Target, wanted: str, noted: InForce | None, link: EnvironmentLink | None) -> Move:
         async def same_data(url: str) -> bool | None:
             return await link.same_data(url) if link else None
 
@@ -252,17 +287,36 @@ class EnvironmentReconciler:
     async def _workers(self, target: Target, link: EnvironmentLink, kept: Kept | None) -> Workers:
         states = pool_states(target.key.name, target.spec, kept.outcome.live if kept else {})
         images = discovery.undiscovered(target.spec, link.known_images)
-        return Workers(tuple(states), await self._short_of(target, states), discovery.sentence(target.spec, images))
+        return Workers(
+            tuple(states),
+            await self._short_of(target, states),
+            discovery.sentence(target.spec, images),
+            await self._rolling(target, states),
+        )
 
     async def _short_of(self, target: Target, states: list[PoolState]) -> Problem | None:
-        short = [state for state in states if state.missing or state.refused]
+        short = [state for state in states if state.missing or state.refused or state.hangs]
         if not short:
             return None
-        told = "; ".join(f"pool {state.name} has {state.ready} of {state.least} workers ready" for state in short)
-        why = next((state.refused for state in short if state.refused), "") or await self._pod_trouble(
-            target, naming.WORKER
+        told = "; ".join(
+            f"pool {state.name} has {state.ready} of {state.least} workers ready"
+            if state.missing
+            else f"the rollout of pool {state.name} does not come to its end"
+            for state in short
         )
+        refused = next((state.refused for state in short if state.refused), "")
+        why = refused or await self._pod_trouble(target, naming.WORKER)
         return Problem(Reason.WORKERS_NOT_READY, f"{told}{f' ({why})' if why else ''}.")
+
+    async def _rolling(self, target: Target, states: list[PoolState]) -> str:
+        rolling = [state for state in states if state.rolling]
+        if not rolling:
+            return ""
+        told = "; ".join(
+            f"pool {state.name}: {state.updated} of {state.replicas} as the spec has them" for state in rolling
+        )
+        why = await self._pod_trouble(target, naming.WORKER)
+        return f"Workers are being replaced or started: {told}{f' ({why})' if why else ''}."
 
     async def _pod_trouble(self, target: Target, component: str) -> str:
         try:
@@ -277,8 +331,19 @@ class EnvironmentReconciler:
         link = await self._registry.put(
             target.key, target.uid, target.spec, url, target.prefix, settings, codec=target.sources.codec
         )
-        await link.check()
+        # One that is known to be away is tried by its own task, and nobody waits for it here.
+        if link.available is not False:
+            await self._patiently(link.check())
         return link
+
+    async def _patiently(self, checking: Coroutine[Any, Any, None]) -> None:
+        """Wait for a moment; what takes longer goes on by itself, since a cancelled command costs the connection."""
+        task = asyncio.create_task(checking)
+        self._checking.add(task)
+        task.add_done_callback(self._checking.discard)
+        await asyncio.wait([task], timeout=_PATIENCE_SECONDS)
+        if task.done():
+            task.result()
 
     async def _trouble(self, target: Target, link: EnvironmentLink) -> Problem:
         problem = _away(link)
@@ -304,7 +369,8 @@ class EnvironmentReconciler:
 
     def _next(self, target: Target, seen: Seen, kept: Kept | None) -> float:
         unsettled = kept is not None and not kept.settled
-        if seen.obstacle or unsettled or follows_work(target.spec):
+        rolling = bool(seen.workers and seen.workers.rolling)
+        if seen.obstacle or unsettled or rolling or follows_work(target.spec):
             return SOON_SECONDS
         return LOOK_SECONDS if kept is not None else REST_SECONDS
 
@@ -348,15 +414,24 @@ def _unscaled(kept: Kept | None) -> Problem | None:
     return Problem(Reason.AUTOSCALER_MISSING, kept.unscaled, stalled=True)
 
 
-def _stuck(base: Seen, problem: Problem) -> Looked:
+def _stuck(base: Seen, problem: Problem, link: EnvironmentLink | None) -> Looked:
+    """Nothing could be done; a Redis that is open answers all the same."""
+    if link is not None and link.available:
+        return Looked(replace(base, others=[problem]), SOON_SECONDS)
     return Looked(replace(base, problem=problem), SOON_SECONDS)
+
+
+def _invalid(error: InvalidSpec) -> Problem:
+    return Problem(Reason.INVALID_SPEC, str(error), stalled=True)
 
 
 def _of_children(kept: Kept | None) -> Problem | None:
     """What keeps the children from being as they should be, the worst of it."""
-    found: ChildProblem | None = kept.problem if kept else None
-    if found is None:
-        return None
+    found = kept.problem if kept else None
+    return _of_child(found) if found else None
+
+
+def _of_child(found: ChildProblem) -> Problem:
     return Problem(
         _REASONS[found.trouble], found.message, stalled=found.trouble in (Trouble.INVALID, Trouble.NAME_TAKEN)
     )

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from fluid_operator.environments.rendering.naming import POOL_LABEL
-from fluid_operator.kube.errors import ApiError, Conflict, Forbidden, NotFound
+from fluid_operator.kube.errors import ApiError, Conflict, Forbidden, NotFound, ServerError, TooManyRequests
 
 
 class Trouble(StrEnum):
@@ -22,10 +22,11 @@ class Trouble(StrEnum):
     BEING_DELETED = "BeingDeleted"
     BEING_REPLACED = "BeingReplaced"
     CHANGED_MEANWHILE = "ChangedMeanwhile"
+    NOT_NOW = "NotNow"
 
 
-PASSING: Final = frozenset({Trouble.BEING_DELETED, Trouble.BEING_REPLACED, Trouble.CHANGED_MEANWHILE})
-"""Troubles that end by themselves within seconds."""
+PASSING: Final = frozenset({Trouble.BEING_DELETED, Trouble.BEING_REPLACED, Trouble.CHANGED_MEANWHILE, Trouble.NOT_NOW})
+"""Troubles that end by themselves, or are none of the environment's."""
 
 
 class ChildProblem(NamedTuple):
@@ -80,15 +81,25 @@ def problem_of(error: ApiError, verb: str, manifest: Mapping[str, Any]) -> Child
         case NotFound():
             message = f"The cluster does not know the kind {kind}, or namespace {namespace} is gone."
             return ChildProblem(kind, name, Trouble.INVALID, message)
+        case ServerError() | TooManyRequests() if not _undeclared(error):
+            message = (
+                f"The API server could not {verb} {kind} {name}, which is tried again{': ' + said if said else '.'}"
+            )
+            return ChildProblem(kind, name, Trouble.NOT_NOW, message)
     field = source_of(error, manifest)
     where = f"correct {field}" if field else "correct the field of the environment that this comes from"
     message = f"{kind} {name} is refused; {where}{': ' + said if said else '.'}"
     return ChildProblem(kind, name, Trouble.INVALID, message)
 
 
-def problem_of_kind(error: Forbidden, kind: str, namespace: str) -> ChildProblem:
-    """The problem behind the refusal to list a kind."""
-    return ChildProblem(kind, "", Trouble.FORBIDDEN, _forbidden(error, f"list the objects of kind {kind}", namespace))
+def _undeclared(error: ApiError) -> bool:
+    """A field that the schema does not know is an internal error to server-side apply."""
+    return "field not declared in schema" in error.message
+
+
+def problem_of_kind(error: Forbidden, kind: str, namespace: str, *, verb: str = "list") -> ChildProblem:
+    """The problem behind the refusal to list a kind, or to read one of it."""
+    return ChildProblem(kind, "", Trouble.FORBIDDEN, _forbidden(error, f"{verb} objects of kind {kind}", namespace))
 
 
 def source_of(error: ApiError, manifest: Mapping[str, Any]) -> str:

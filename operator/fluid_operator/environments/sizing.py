@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from fluid_operator.api.fluidenvironment import FluidEnvironmentSpec
-from fluid_operator.api.pools import WorkerPool
 from fluid_operator.environments import discovery, events
 from fluid_operator.environments.children import ChildKey, Owner
 from fluid_operator.environments.link import EnvironmentLink
 from fluid_operator.environments.pools import deployment_key
+from fluid_operator.environments.refusals import ChildProblem
 from fluid_operator.environments.scaling import Bounds, PoolScaler, RunSeconds, autoscaled, load_of, scaled
 from fluid_operator.environments.upkeep import Upkeep
 from fluid_operator.kube.events import Happening
@@ -64,14 +64,15 @@ class Sizing:
 
     async def fit(
         self, owner: Owner, spec: FluidEnvironmentSpec, stats: Stats, link: EnvironmentLink, live: Live
-    ) -> None:
-        """Give each autoscaled pool the number of workers that its load wants. Raises KubeError."""
+    ) -> list[ChildProblem]:
+        """Give each autoscaled pool the number of workers that its load wants. Returns what was refused."""
         key = ObjectKey(owner.namespace, owner.name)
         pools = [pool for pool in spec.workers or () if autoscaled(pool)]
         self._keep_only(key, [pool.name for pool in pools])
         durations = await self._run_seconds(key, stats, link) if pools else {}
         asking = discovery.discovery_pools(spec, discovery.undiscovered(spec, link.known_images))
         wanted: dict[str, int] = {}
+        problems: list[ChildProblem] = []
         for pool in pools:
             deployment = live.get(deployment_key(owner.name, pool.name))
             if deployment is None:
@@ -83,13 +84,13 @@ class Sizing:
             decision = scaler.decide(bounds, load, replicas, ready, self._clock())
             wanted[pool.name] = decision.replicas
             if scaled(pool) and decision.replicas != replicas:
-                await self._scale(owner, pool, decision.replicas, decision.reason)
+                problem = await self._upkeep.scale(owner, pool.name, decision.replicas)
+                if problem is not None:
+                    problems.append(problem)
+                else:
+                    self._record(events.scaled(key, owner.uid, f"Pool {pool.name}: {decision.reason}"))
         self._loads.show(key, stats.queues, wanted)
-
-    async def _scale(self, owner: Owner, pool: WorkerPool, replicas: int, reason: str) -> None:
-        key = ObjectKey(owner.namespace, owner.name)
-        await self._upkeep.scale(owner, pool.name, replicas)
-        self._record(events.scaled(key, owner.uid, f"Pool {pool.name}: {reason}"))
+        return problems
 
     async def _run_seconds(self, key: ObjectKey, stats: Stats, link: EnvironmentLink) -> RunSeconds:
         """How long jobs of the busiest queues run, as of a moment ago."""

@@ -29,12 +29,12 @@ from fluid_queue import Codec
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """`url`: of the external Redis, None when the operator runs it. `codec` None: nothing is encrypted. `version`:
-    another text when a Secret that workers read has changed."""
+    """`url`: of the external Redis, None when the operator runs it. `codec` None: nothing is encrypted. `texts`: what
+    workers read from other Secrets at their start."""
 
     url: str | None = field(default=None, repr=False)
     codec: Codec | None = None
-    version: str = ""
+    texts: str = field(default="", repr=False)
 
 
 class InForce(NamedTuple):
@@ -47,17 +47,18 @@ class InForce(NamedTuple):
 async def read_sources(kube: Kube, namespace: str, spec: FluidEnvironmentSpec) -> Sources:
     """Read what the spec refers to. Raises an UnusableSource for what is missing or unusable."""
     url = await read_address(kube, namespace, spec)
-    codec, versions = None, []
+    codec, parts = None, []
     if spec.encryption is not None:
         ref = spec.encryption.key_secret_ref
         secret = await _secret(kube, namespace, ref, "the key ring", UnusableKeys)
         codec = Codec(key_ring_in(secret, ref))
-        versions.append(_version(secret))
+        parts.append(_entry(secret, ref))
     if spec.database is not None:
-        # Without it the workers do not start, and their pods say so.
+        ref = spec.database.url_secret_ref
+        # Without it new workers do not start, and their pods say so.
         with contextlib.suppress(NotFound, Forbidden):
-            versions.append(_version(await _get(kube, namespace, spec.database.url_secret_ref.name)))
-    return Sources(url, codec, "-".join(versions))
+            parts.append(_entry(await _get(kube, namespace, ref.name), ref))
+    return Sources(url, codec, "\n".join(parts))
 
 
 async def read_address(kube: Kube, namespace: str, spec: FluidEnvironmentSpec) -> str | None:
@@ -111,5 +112,6 @@ async def _get(kube: Kube, namespace: str, name: str) -> Json:
     return await kube.get(SECRETS, ObjectKey(namespace, name))
 
 
-def _version(secret: Json) -> str:
-    return str(secret["metadata"]["resourceVersion"])
+def _entry(secret: Json, ref: KeyRef) -> str:
+    """Which text stands where: another Secret with the same text is no news to a worker."""
+    return f"{ref.key}={(secret.get('data') or {}).get(ref.key, '')}"

@@ -49,6 +49,8 @@ class Workers:
     problem: Problem | None = None
     undiscovered: str = ""
     """A sentence about the images whose types nobody knows yet."""
+    rolling: str = ""
+    """A sentence about pools whose workers are not all as the spec has them; the others work meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ def _facts(seen: Seen) -> dict[ConditionType, _Fact]:
     facts = {
         ConditionType.READY: _truth(obstacle, _good(seen)),
         ConditionType.REDIS_READY: _truth(seen.problem, "Redis answers."),
-        ConditionType.RECONCILING: _while(obstacle, stalled=False),
+        ConditionType.RECONCILING: _going_on(seen),
         ConditionType.STALLED: _while(obstacle, stalled=True),
         ConditionType.QUEUE_HEALTHY: _health(seen.flaws),
     }
@@ -171,6 +173,13 @@ def _while(obstacle: Problem | None, *, stalled: bool) -> _Fact:
     if obstacle is None or obstacle.stalled is not stalled:
         return _Fact(None)
     return _Fact(True, obstacle.reason, obstacle.message)
+
+
+def _going_on(seen: Seen) -> _Fact:
+    rolling = seen.workers.rolling if seen.workers else ""
+    if seen.obstacle is None and rolling:
+        return _Fact(True, Reason.ROLLING_OUT, rolling)
+    return _while(seen.obstacle, stalled=False)
 
 
 def _health(flaws: Sequence[Flaw] | None) -> _Fact:

@@ -7,7 +7,8 @@ requests. It does not know whether Redis answers, nor what jobs there are: numbe
 from __future__ import annotations
 
 import base64
-import contextlib
+import hashlib
+import hmac
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -19,15 +20,15 @@ from fluid_operator.api.fluidenvironment import FluidEnvironmentSpec
 from fluid_operator.environments import passwords
 from fluid_operator.environments.children import ChildKey, Children, Outcome, Owner, belongs
 from fluid_operator.environments.passwords import Credentials, Phase, Rotation
-from fluid_operator.environments.refusals import ChildProblem
+from fluid_operator.environments.refusals import ChildProblem, problem_of
 from fluid_operator.environments.rendering import autoscalers, naming
 from fluid_operator.environments.rendering.blueprint import Blueprint
-from fluid_operator.environments.rendering.kinds import OPTIONAL
+from fluid_operator.environments.rendering.kinds import BY_KIND, OPTIONAL
 from fluid_operator.environments.rendering.manifests import render
 from fluid_operator.environments.rendering.pools import first_replicas
 from fluid_operator.environments.rendering.redis import service_host
 from fluid_operator.kube.client import Json, Kube
-from fluid_operator.kube.errors import Forbidden, NotFound
+from fluid_operator.kube.errors import ApiError, Forbidden, NotFound
 from fluid_operator.kube.keys import SECRETS, ObjectKey, Resource
 from fluid_queue import Queue, QueueError
 
@@ -36,7 +37,9 @@ log = logging.getLogger(__name__)
 PODS: Final = Resource("", "v1", "pods", "Pod")
 
 LOOK_SECONDS: Final = 4.0
-"""What drifted, and no watch told of, is put right within this time."""
+"""What drifted, and no watch could tell of, is put right within this time."""
+WHOLE_SECONDS: Final = 60.0
+"""Between two looks at everything while all watches are open."""
 _KINDS_SECONDS: Final = 60.0
 """How long the answer holds whether the cluster has kinds of others."""
 _ATTEMPT_SECONDS: Final = 3.0
@@ -48,8 +51,8 @@ class Plan:
     """What one look wants of an environment.
 
     `address`: of an external Redis, as workers are to have it, and its version. `keeps_redis`: a managed Redis that the
-    spec does not have any more is still in use. `secrets_version`: see Blueprint. `rotation`: the last wish for other
-    passwords. `link_url`: what the operator's own link uses.
+    spec does not have any more is still in use. `texts`: what workers read from other Secrets. `rotation`: the last
+    wish for other passwords. `link_url`: what the operator's own link uses.
     """
 
     key: ObjectKey
@@ -58,7 +61,7 @@ class Plan:
     address: str | None = field(default=None, repr=False)
     address_version: str = ""
     keeps_redis: bool = False
-    secrets_version: str = ""
+    texts: str = field(default="", repr=False)
     rotation: str = ""
     link_url: str | None = field(default=None, repr=False)
 
@@ -96,6 +99,8 @@ class _Memory:
     at: float
     outcome: Outcome | None = None
     told: bool = False
+    checked: float = 0.0
+    """When what is not watched was last looked at."""
 
 
 class Upkeep:
@@ -107,15 +112,17 @@ class Upkeep:
         *,
         operator_namespace: str = "",
         metrics_url: str = "",
+        watched: Callable[[str], bool] = lambda namespace: False,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`operator_namespace`: where the operator's own pods run, "" outside of a cluster. `metrics_url`: see
-        Blueprint."""
+        Blueprint. `watched`: whether `touch` would be called for each change of a child in this namespace."""
         self._kube = kube
         self._children = Children(kube)
         self._operator_namespace = operator_namespace
         self._metrics_url = metrics_url
+        self._watched = watched
         self._clock = clock
         self._now = now
         self._memory: dict[ObjectKey, _Memory] = {}
@@ -133,9 +140,10 @@ class Upkeep:
 
     async def keep(self, plan: Plan) -> Kept:
         """Look at everything and bring it in line. Raises InvalidSpec, and KubeError when the API server is away."""
-        before = after = None
+        before = after = secret = None
         if plan.spec.redis.managed is not None:
-            before = await self._credentials(plan)
+            secret = await self._secret(plan)
+            before = self._credentials(plan, secret)
             after = await self._advanced(plan, before)
         elif plan.keeps_redis and (secret := await self._secret(plan)):
             # Nothing of Redis is rendered, but the pods say which passwords they began with.
@@ -151,34 +159,43 @@ class Upkeep:
             operator_namespace=self._operator_namespace,
             optional=kinds,
             metrics_url=self._metrics_url,
-            secrets_version=plan.secrets_version,
+            secrets_version=_version(plan, after),
         )
-        outcome = await self._apply(plan, blueprint)
+        outcome = await self._apply(plan, blueprint, secret)
         return Kept(
             outcome,
             unscaled=autoscalers.problem_of(blueprint),
-            rotated=before is not None and after is not None and before.generation != after.generation,
+            rotated=bool(before and after and before.generation != after.generation) and _written(plan, outcome),
             rotating=after is not None and after.phase is not Phase.STEADY,
         )
 
-    async def scale(self, owner: Owner, pool: str, replicas: int) -> None:
-        """Give a pool that is scaled by its load another number of workers. One that is gone is no error."""
-        with contextlib.suppress(NotFound):
-            await self._children.scale(owner, naming.pool_name(owner.name, pool), replicas)
+    async def scale(self, owner: Owner, pool: str, replicas: int) -> ChildProblem | None:
+        """Give a pool that is scaled by its load another number of workers, or say why that is refused."""
+        name = naming.pool_name(owner.name, pool)
         self.touch(ObjectKey(owner.namespace, owner.name))
+        try:
+            await self._children.scale(owner, name, replicas)
+        except NotFound:
+            return None  # gone, and made again by the next look
+        except ApiError as error:
+            metadata = {"name": name, "namespace": owner.namespace}
+            return problem_of(error, "scale", {"kind": "Deployment", "metadata": metadata})
+        return None
 
     async def pods(self, key: ObjectKey) -> list[Json]:
         """The pods of an environment; none where the operator may not look at them."""
         labels = {naming.ENVIRONMENT_LABEL: key.name}
         return await self._pods(key, labels)
 
-    async def _apply(self, plan: Plan, blueprint: Blueprint) -> Outcome:
-        """Bring the children in line, unless that was done a moment ago and nobody has told of a change."""
+    async def _apply(self, plan: Plan, blueprint: Blueprint, secret: Json | None) -> Outcome:
+        """Bring the children in line, unless that was done already and nobody has told of a change."""
         memory = self._memory.get(plan.key)
-        fresh = memory is not None and not memory.told and self._clock() - memory.at < LOOK_SECONDS
-        if memory is not None and memory.outcome and fresh and memory.blueprint == blueprint and memory.outcome.settled:
-            return memory.outcome
+        outcome = memory.outcome if memory and memory.blueprint == blueprint else None
+        if memory and outcome and await self._holds(plan, memory, outcome):
+            return outcome
         manifests = render(blueprint)
+        if secret is not None:
+            _write_over(manifests, secret)
         keep = naming.is_redis(plan.key.name) if plan.keeps_redis else _nothing
         # In place before the work begins: a change that is told of meanwhile must not be forgotten.
         made = self._memory[plan.key] = _Memory(blueprint, self._clock())
@@ -187,22 +204,47 @@ class Upkeep:
         )
         return made.outcome
 
+    async def _holds(self, plan: Plan, memory: _Memory, outcome: Outcome) -> bool:
+        """Whether the children are as they were found: certain for a moment, and for longer where watches would have
+        told of a change and what is not watched has not changed."""
+        if memory.told or not outcome.settled:
+            return False
+        age = self._clock() - memory.at
+        if age < LOOK_SECONDS:
+            return True
+        if age >= WHOLE_SECONDS or not self._watched(plan.key.namespace):
+            return False
+        if self._clock() - memory.checked >= LOOK_SECONDS:
+            for key in [ChildKey(*each) for each in naming.unlisted(plan.key.name)]:
+                live = outcome.live.get(key)
+                if live is not None and await self._version_of(plan, key) != live["metadata"]["resourceVersion"]:
+                    return False
+            memory.checked = self._clock()
+        return not memory.told
+
+    async def _version_of(self, plan: Plan, key: ChildKey) -> str | None:
+        try:
+            found = await self._kube.get(BY_KIND[key.kind], ObjectKey(plan.key.namespace, key.name))
+        except NotFound:
+            return None
+        return str(found["metadata"]["resourceVersion"])
+
     # -- passwords ----------------------------------------------------------------------------------------------------
 
-    async def _credentials(self, plan: Plan) -> Credentials:
+    def _credentials(self, plan: Plan, secret: Json | None) -> Credentials:
         """What the Secret holds, or the first passwords where there is none yet."""
-        secret = await self._secret(plan)
         if secret is None:
             # A wish that is older than the Redis is no reason to change its passwords.
             return replace(passwords.create(self._now()), request=plan.rotation)
         return passwords.read(secret, self._now())
 
     async def _secret(self, plan: Plan) -> Json | None:
-        """The environment's own Secret; somebody else's under its name is not looked into."""
+        """The environment's own Secret; somebody else's under its name is not looked into. Raises Forbidden: what may
+        not be read is not the same as what is not there."""
         try:
             secret = await self._kube.get(SECRETS, ObjectKey(plan.key.namespace, naming.redis_name(plan.key.name)))
-        except (NotFound, Forbidden):
-            return None  # that it may not be read is told when it cannot be applied
+        except NotFound:
+            return None
         return secret if belongs(secret, plan.owner) else None
 
     async def _advanced(self, plan: Plan, credentials: Credentials) -> Credentials:
@@ -275,6 +317,27 @@ async def _answers(url: str, key_prefix: str) -> bool:
     except QueueError:
         return False
     return True
+
+
+def _write_over(manifests: list[Json], secret: Json) -> None:
+    """Let the Secret be written only over the one that the new passwords were derived from."""
+    for manifest in manifests:
+        if (manifest["kind"], manifest["metadata"]["name"]) == ("Secret", secret["metadata"]["name"]):
+            manifest["metadata"]["resourceVersion"] = secret["metadata"]["resourceVersion"]
+
+
+def _written(plan: Plan, outcome: Outcome) -> bool:
+    return ChildKey("Secret", naming.redis_name(plan.key.name)) in outcome.applied
+
+
+def _version(plan: Plan, credentials: Credentials | None) -> str:
+    """Another text when workers would read other Secrets at their start, and no other reason: whoever touches a label
+    of a Secret must not have all workers started anew. Anybody may read it, so it cannot be tried out: it is keyed by
+    the password that the workers have anyway."""
+    if not plan.texts:
+        return ""
+    key = credentials.worker.current if credentials else plan.address or plan.uid
+    return hmac.new(key.encode(), plan.texts.encode(), hashlib.sha256).hexdigest()[:16]
 
 
 def _nothing(key: ChildKey) -> bool:

@@ -65,12 +65,19 @@ class ChildWatches:
         self._settings = settings or WatchSettings()
         self._rng = rng or random.Random()
         self._followed: dict[str, list[asyncio.Task[None]]] = {}
+        self._open: dict[str, set[str]] = {}
+        """Kinds whose watch is open, by namespace."""
         self._group: asyncio.TaskGroup | None = None
 
     @property
     def namespaces(self) -> frozenset[str]:
         """Those that are followed."""
         return frozenset(self._followed)
+
+    def complete(self, namespace: str) -> bool:
+        """Whether every watch of this namespace is open, so that no change of a child can go unnoticed. What happened
+        before one was opened is told when it is."""
+        return len(self._open.get(namespace, ())) == len(LISTED)
 
     def follow(self, namespace: str) -> None:
         """Watch the children in this namespace, from now on or from the start of `run` on. Again is no harm."""
@@ -81,6 +88,7 @@ class ChildWatches:
         """Watch this namespace no more. Again is no harm."""
         for task in self._followed.pop(namespace, ()):
             task.cancel()
+        self._open.pop(namespace, None)
 
     async def run(self) -> None:
         """Watch until cancelled. Raises only what `wake` raised, in an ExceptionGroup."""
@@ -139,10 +147,15 @@ class ChildWatches:
             silence=self._settings.silence,
             selectors=_CHILDREN,
         ) as batches:
-            async for events in batches:
-                for key in _environments(namespace, events):
-                    self._wake(key)
-                await asyncio.sleep(self._settings.gather)
+            opened = self._open.setdefault(namespace, set())
+            opened.add(resource.plural)
+            try:
+                async for events in batches:
+                    for key in _environments(namespace, events):
+                        self._wake(key)
+                    await asyncio.sleep(self._settings.gather)
+            finally:
+                opened.discard(resource.plural)
 
 
 def _environments(namespace: str, events: Iterable[Event]) -> set[ObjectKey]:

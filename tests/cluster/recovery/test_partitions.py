@@ -26,7 +26,8 @@ def redis_up(stage: Stage) -> float | None:
     return stage._operators[0].metric(f"fluid_operator_redis_up{{{labels}}}")
 
 
-async def test_an_outage_of_redis_is_told_and_afterwards_everything_goes_on(stage: Stage):
+async def test_an_outage_of_redis_is_told_and_costs_no_attempt(stage: Stage):
+    """Who holds leases has time to renew them before anybody may take them back."""
     stage.worker()
     await asyncio.to_thread(until, lambda: condition(stage, "Ready").get("status") == "True", 30, "it is ready")
     stage.apply(*(work(f"running-{number}", seconds=3) for number in range(5)))
@@ -42,7 +43,12 @@ async def test_an_outage_of_redis_is_told_and_afterwards_everything_goes_on(stag
     assert await asyncio.to_thread(stage.all_end, 6) == {"Succeeded": 6}
     await auntil(lambda: condition(stage, "Ready").get("status") == "True", 30, "it is ready again")
     assert redis_up(stage) == 1
-    print(Counter(start.job_id for start in stage.starts()))
+    assert ran_once(stage)
+
+
+def ran_once(stage: Stage) -> bool:
+    """Whether every job that was started was started once."""
+    return set(Counter(start.job_id for start in stage.starts()).values()) == {1}
 
 
 def environment_through(stage: Stage, proxy: Proxy) -> None:
@@ -67,7 +73,7 @@ async def test_while_the_operator_alone_is_cut_off_jobs_run_and_their_statuses_c
         await auntil(lambda: condition(stage, "Ready").get("reason") == "RedisUnavailable", 60, "it is told")
         proxy.thaw()
         assert await asyncio.to_thread(stage.all_end, 6) == {"Succeeded": 6}
-        assert set(Counter(start.job_id for start in stage.starts()).values()) == {1}
+        assert ran_once(stage)
         stage._operators[0].process.stop()
 
 
@@ -79,13 +85,12 @@ async def test_a_worker_that_is_cut_off_runs_on_beside_the_one_that_has_taken_it
         stage.apply(work("contested", seconds=5))
         await asyncio.to_thread(stage.started, 1)
         proxy.freeze()
-        second = stage.worker()
+        stage.worker()
         await asyncio.to_thread(stage.started, 2)
         proxy.thaw()
         status = await asyncio.to_thread(stage.reaches, "contested", "Succeeded")
         assert status["attempts"] == 2
         assert [attempt["outcome"] for attempt in status["attemptHistory"]] == ["Stalled", "Succeeded"]
         assert len(stage.starts()) == 2
-        assert second.process.running
         for each in (*stage._workers, *stage._operators):
             each.process.stop(within=1)

@@ -16,6 +16,11 @@ if found.Stalled and found.Stalled.status == "True" then
 elseif obj.spec.suspend then
   health.status = "Suspended"
 elseif ready.status == "True" then
-  health.status = "Healthy"
+  local going = found.Reconciling
+  if going and going.status == "True" then
+    health.message = going.reason .. ": " .. going.message
+  else
+    health.status = "Healthy"
+  end
 end
 return health

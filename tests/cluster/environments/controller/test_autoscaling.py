@@ -1,4 +1,4 @@
-"""Pools whose number KEDA sets: the operator recommends by a metric, renders a ScaledObject, and sets nothing itself."""
+"""Pools whose number KEDA sets: the operator recommends by a metric and renders a ScaledObject, and scales nothing."""
 
 import pytest
 
