@@ -24,6 +24,10 @@ GIVEN_UP_SECONDS: Final = 60.0
 after any loss of Redis."""
 
 
+_COUNT_SECONDS: Final = 10.0
+"""Between two counts of what is left that are told."""
+
+
 class Move(NamedTuple):
     """The address that holds. `problem`: why it is not the one that the spec wants. `hold`: why nothing new may be
     enqueued meanwhile."""
@@ -54,12 +58,14 @@ class Moves:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._away: dict[ObjectKey, float] = {}
+        self._counts: dict[ObjectKey, tuple[int, float]] = {}
         self._empty: set[ObjectKey] = set()
         """Environments whose old Redis had nothing any more at the last look."""
 
     def forget(self, key: ObjectKey) -> None:
         """The environment is gone, or where it wants to be."""
         self._away.pop(key, None)
+        self._counts.pop(key, None)
         self._empty.discard(key)
 
     async def settle(
@@ -97,13 +103,22 @@ class Moves:
         self._away.pop(key, None)
         if left > 0:
             self._empty.discard(key)
-            return _refusal(current, left, on_change)
+            return _refusal(current, self._told(key, left), on_change)
         if key in self._empty:
             self.forget(key)
             return Move(wanted)
         # What was on its way into the queue when it was counted has arrived by the next look; nothing follows it.
         self._empty.add(key)
         return Move(current, _LEAVING, hold=_LEAVING.message)
+
+    def _told(self, key: ObjectKey, left: int) -> int:
+        """The number to be told: the last one while that is fresh, as each other one is a status to write."""
+        now = self._clock()
+        told, at = self._counts.get(key, (left, float("-inf")))
+        if now - at >= _COUNT_SECONDS:
+            told = left
+            self._counts[key] = (left, now)
+        return told
 
     def _given_up(self, key: ObjectKey) -> bool:
         now = self._clock()
@@ -127,12 +142,12 @@ def _refusal(current: str, left: int | None, on_change: RedisChange | None) -> M
             f"after {GIVEN_UP_SECONDS:g} s without an answer the new one is used."
         )
         return Move(current, Problem(Reason.REDIS_CHANGE_BLOCKED, message))
-    jobs = f"{left} job{'' if left == 1 else 's'}"
+    jobs, verb = ("1 job", "is") if left == 1 else (f"{left} jobs", "are")
     if on_change is RedisChange.DRAIN:
-        message = f"The address of Redis has changed; {jobs} of the old one finish first, and new ones wait."
+        message = f"The address of Redis has changed; new jobs wait until what the old one has ({jobs}) is finished."
         return Move(current, Problem(Reason.REDIS_DRAINING, message), hold=message)
     message = (
-        f"The address of Redis has changed, but {jobs} at the old one are not finished, so that is still used. "
+        f"The address of Redis has changed, but {jobs} at the old one {verb} not finished, so that is still used. "
         "Set spec.redis.onChange: Drain to let them finish first, or put the old address back."
     )
     return Move(current, Problem(Reason.REDIS_CHANGE_BLOCKED, message, stalled=True))
