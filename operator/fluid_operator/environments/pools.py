@@ -30,6 +30,13 @@ class PoolState:
     hangs: bool = False
 
     @property
+    def stuck(self) -> bool:
+        """Whether the rollout does not come to its end. Workers beyond the minimum that a quota refuses are not part of
+        it."""
+        surplus = bool(self.refused) and min(self.ready, self.updated) >= self.least
+        return self.hangs and not surplus
+
+    @property
     def missing(self) -> int:
         """Workers that are not ready, of the minimum."""
         return max(0, min(self.least, self.replicas) - self.ready)

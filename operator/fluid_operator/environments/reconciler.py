@@ -295,7 +295,7 @@ class EnvironmentReconciler:
         )
 
     async def _short_of(self, target: Target, states: list[PoolState]) -> Problem | None:
-        short = [state for state in states if state.missing or state.refused or state.hangs]
+        short = [state for state in states if state.missing or state.stuck]
         if not short:
             return None
         told = "; ".join(
@@ -315,7 +315,8 @@ class EnvironmentReconciler:
         told = "; ".join(
             f"pool {state.name}: {state.updated} of {state.replicas} as the spec has them" for state in rolling
         )
-        why = await self._pod_trouble(target, naming.WORKER)
+        refused = next((state.refused for state in rolling if state.refused), "")
+        why = refused or await self._pod_trouble(target, naming.WORKER)
         return f"Workers are being replaced or started: {told}{f' ({why})' if why else ''}."
 
     async def _pod_trouble(self, target: Target, component: str) -> str:

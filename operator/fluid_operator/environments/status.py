@@ -74,9 +74,10 @@ class Seen:
 
     @property
     def obstacle(self) -> Problem | None:
-        """Why the environment is not ready."""
+        """Why the environment is not ready: what only a change can help first, as the rest often follows from it."""
         workers = self.workers.problem if self.workers else None
-        return next((each for each in (self.problem, *self.others, workers) if each), None)
+        found = [each for each in (self.problem, *self.others, workers) if each]
+        return next((each for each in found if each.stalled), found[0] if found else None)
 
 
 def fold(before: FluidEnvironmentStatus, seen: Seen, now: datetime) -> FluidEnvironmentStatus:

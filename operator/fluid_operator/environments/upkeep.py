@@ -234,8 +234,10 @@ class Upkeep:
     def _credentials(self, plan: Plan, secret: Json | None) -> Credentials:
         """What the Secret holds, or the first passwords where there is none yet."""
         if secret is None:
-            # A wish that is older than the Redis is no reason to change its passwords.
-            return replace(passwords.create(self._now()), request=plan.rotation)
+            # A wish that is older than the Redis is no reason to change its passwords; and workers that began with a
+            # Secret that somebody has deleted must not seem to have begun with this one.
+            now = self._now()
+            return replace(passwords.create(now), request=plan.rotation, generation=int(now.timestamp()))
         return passwords.read(secret, self._now())
 
     async def _secret(self, plan: Plan) -> Json | None:

@@ -33,7 +33,7 @@ def rings(stage: Stage) -> tuple[str, str]:
     wrong = stage.worker(FLUID_ENCRYPTION_KEYS=new, FLUID_QUEUES=IDLE)
     status = stage.reaches("sealed", "Retrying")
     assert status["error"]["type"] == "UnknownKey"
-    assert "encrypted with the key 'old', which is not in this process's key ring" in status["error"]["message"]
+    assert "is not in this process's key ring: add it there" in status["error"]["message"]
     assert stage.starts() == []
     wrong.process.stop()
     return old, new

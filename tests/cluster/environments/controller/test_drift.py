@@ -9,7 +9,7 @@ KINDS = {
     "statefulset": ("default-redis", {"spec": {"revisionHistoryLimit": 7}}, ("spec", "revisionHistoryLimit")),
     "service": ("default-redis", {"spec": {"selector": {"mine": "yes"}}}, ("spec", "selector")),
     "configmap": ("default-redis", {"data": {"redis.conf": "appendonly no"}}, ("data",)),
-    "secret": ("default-redis", {"data": {"users.acl": ""}}, ("data",)),
+    "secret": ("default-redis", {"data": {"worker-url": "cmVkaXM6Ly9lbHNld2hlcmU="}}, ("data",)),
     "networkpolicy": ("default-redis", {"spec": {"policyTypes": ["Egress"]}}, ("spec", "policyTypes")),
     "deployment": ("default-default", {"spec": {"minReadySeconds": 3, "replicas": 5}}, ("spec", "replicas")),
     "serviceaccount": ("default-default", {"automountServiceAccountToken": True}, ("automountServiceAccountToken",)),

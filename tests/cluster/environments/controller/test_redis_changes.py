@@ -6,7 +6,7 @@ import pytest
 
 from fluid_dev.redis import RedisServer
 from support.environments import decoded
-from support.sites import external
+from support.sites import IMAGE, external
 from support.stages import work
 from support.waiting import until
 
@@ -31,7 +31,7 @@ def other(own_redis) -> RedisServer:
 @pytest.fixture
 def busy(site, operator):
     """An environment with one job that waits for tomorrow."""
-    site.worker()
+    site.worker(FLUID_IMAGE=IMAGE)
     site.apply(external().pool("default"))
     site.becomes(GOOD)
     site.apply(work("later").spec(startAfter=tomorrow()))
@@ -92,7 +92,7 @@ def test_jobs_finish_first_where_the_environment_says_drain(busy, other):
     busy.reaches("later", "Cancelled")
     until(lambda: address(busy) == other.url, 60, "the new Redis is taken")
     busy.becomes({**GOOD, "Reconciling": ""})
-    busy.worker(FLUID_REDIS_URL=other.url)
+    busy.worker(FLUID_REDIS_URL=other.url, FLUID_IMAGE=IMAGE)
     busy.reaches("new", "Succeeded")
 
 
