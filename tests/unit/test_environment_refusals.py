@@ -58,9 +58,7 @@ def test_a_missing_right_names_the_role_to_bind():
     assert problem.trouble is Trouble.FORBIDDEN
     assert problem.message.startswith("The operator may not apply Deployment staging-mail; bind it to the Role")
     assert "team-b" in problem.message
-    assert (
-        "list objects of kind Service" in problem_of_kind(Forbidden(403, "", message, ""), "Service", "x").message
-    )
+    assert "list objects of kind Service" in problem_of_kind(Forbidden(403, "", message, ""), "Service", "x").message
 
 
 @pytest.mark.parametrize(

@@ -100,14 +100,14 @@ def test_missing_workers_keep_an_environment_from_being_ready_and_redis_is_told_
     assert found["Reconciling"] == ("True", "WorkersNotReady")
 
 
-def test_the_most_important_obstacle_is_the_reason():
-    others = [Problem(Reason.REDIS_CHANGE_BLOCKED, "Put it back.", stalled=True), Problem(Reason.REFUSED, "No.")]
-    found = conditions(fold(FluidEnvironmentStatus(), seen(others=others), NOON))
+def test_what_only_a_change_can_help_is_the_reason_and_else_what_comes_first():
+    blocked = Problem(Reason.REDIS_CHANGE_BLOCKED, "Put it back.", stalled=True)
+    found = conditions(fold(FluidEnvironmentStatus(), seen(problem=AWAY, others=[blocked]), NOON))
     assert found["Ready"] == ("False", "RedisChangeBlocked")
+    assert found["RedisReady"] == ("False", "RedisUnavailable")
     assert found["Stalled"] == ("True", "RedisChangeBlocked")
-    assert (
-        conditions(fold(FluidEnvironmentStatus(), seen(problem=AWAY, others=others), NOON))["Ready"][1] == AWAY.reason
-    )
+    passing = [Problem(Reason.APPLYING, "Soon."), Problem(Reason.ACCESS_DENIED, "No.")]
+    assert conditions(fold(FluidEnvironmentStatus(), seen(others=passing), NOON))["Ready"] == ("False", "Applying")
 
 
 def test_what_threatens_the_jobs_does_not_touch_ready():
@@ -124,6 +124,13 @@ def test_an_unknown_image_is_told_until_a_worker_has_shown_its_types():
     status = fold(FluidEnvironmentStatus(), seen(workers=workers(undiscovered="Nobody knows x:1.")), NOON)
     assert conditions(status)["TypesDiscovered"] == ("False", "Discovering")
     assert conditions(status)["Ready"] == ("True", "Available")
+
+
+def test_a_rollout_is_told_while_the_environment_stays_ready():
+    status = fold(FluidEnvironmentStatus(), seen(workers=workers(rolling="One of two is new.")), NOON)
+    assert conditions(status)["Ready"] == ("True", "Available")
+    assert conditions(status)["Reconciling"] == ("True", "RollingOut")
+    assert "Reconciling" not in conditions(fold(status, seen(workers=workers()), ONE))
 
 
 def test_what_was_told_of_workers_stays_while_nobody_looks():
