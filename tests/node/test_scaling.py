@@ -31,7 +31,7 @@ async def test_from_no_worker_to_three_and_back_no_job_is_lost_and_none_repeated
     scaling = {"targetLatencySeconds": 2, "stabilizationWindowSeconds": 10}
     # The usual lease: so many jobs on a small machine must not make a worker look dead.
     pool = stage.pool(minReplicas=0, maxReplicas=3, autoscaling=scaling, lease_seconds=15)
-    stage.apply(workers=[pool])
+    stage.apply(workers=[pool], retention={"maxFinished": 2 * JOBS})
     await stage.ready()
     await stage.wait(lambda: stage.condition("TypesDiscovered")["status"] == "True", 60, "a worker told its types")
     await asleep(stage)

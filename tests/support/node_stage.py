@@ -35,7 +35,7 @@ _AT_ONCE = 16
 """Requests that create jobs side by side."""
 
 
-@dataclass
+@dataclass(eq=False)
 class NodeStage:
     """One environment and the jobs of its namespace. `spec` is what it was applied with last."""
 

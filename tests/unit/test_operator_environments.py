@@ -127,7 +127,8 @@ def test_an_unknown_image_is_told_until_a_worker_has_shown_its_types():
 
 
 def test_a_rollout_is_told_while_the_environment_stays_ready():
-    status = fold(FluidEnvironmentStatus(), seen(workers=workers(rolling="One of two is new.")), NOON)
+    going = Problem(Reason.ROLLING_OUT, "One of two is new.")
+    status = fold(FluidEnvironmentStatus(), seen(workers=workers(), under_way=going), NOON)
     assert conditions(status)["Ready"] == ("True", "Available")
     assert conditions(status)["Reconciling"] == ("True", "RollingOut")
     assert "Reconciling" not in conditions(fold(status, seen(workers=workers()), ONE))

@@ -91,6 +91,7 @@ class Reason(StrEnum):
     INVALID_KEY_RING = "InvalidKeyRing"
     WORKERS_NOT_READY = "WorkersNotReady"
     ROLLING_OUT = "RollingOut"
+    ROTATING_PASSWORDS = "RotatingPasswords"
     DISCOVERING = "Discovering"
     ACCESS_DENIED = "AccessDenied"
     NAME_TAKEN = "NameTaken"

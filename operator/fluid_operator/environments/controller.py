@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Final
 
@@ -100,7 +101,7 @@ class EnvironmentsController:
     async def run(self) -> None:
         """Reconcile until cancelled."""
         with self._metrics.readings.queue("environments", self._queue):
-            async with asyncio.TaskGroup() as tasks:
+            async with aclosing(self._reconciler), asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._queue.run(_WORKERS, self.reconcile, grace=_STOP_SECONDS))
                 waking = wake_all_for_ever(self._kube, FLUID_ENVIRONMENTS, self._namespaces, self.wake, self._listed)
                 tasks.create_task(waking)

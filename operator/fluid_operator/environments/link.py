@@ -18,7 +18,7 @@ from fluid_operator.api.fluidenvironment import FluidEnvironmentSpec
 from fluid_operator.environments.batching import Batcher, Calm
 from fluid_operator.environments.ownership import Ownership
 from fluid_operator.environments.surroundings import Obstacles, Surroundings
-from fluid_operator.environments.types import KnownType, images_of, read_types
+from fluid_operator.environments.types import KnownType, images_of
 from fluid_operator.kube.errors import NotLeader
 from fluid_operator.kube.keys import ObjectKey
 from fluid_operator.kube.lease import Leadership
@@ -273,7 +273,8 @@ class EnvironmentLink:
                 return None
             if not self.available:
                 return found is not None and found == self.incarnation
-            return (found, server.run_id) == (self.incarnation, (await self.queue.server()).run_id)
+            ours = await self.queue.incarnation(), (await self.queue.server()).run_id
+            return (found, server.run_id) == ours
         except QueueError:
             return None
 
@@ -367,10 +368,15 @@ class EnvironmentLink:
 
     async def _configure(self) -> None:
         """Redis compares, and only a difference makes a new version: saying it again mends what somebody else changed,
-        or what a restored Redis has forgotten."""
-        settings = None if self.leaving else self.settings
-        if settings is not None:
-            await self._led(lambda leader: self.queue.configure(settings, leader=leader))
+        or what a restored Redis has forgotten. Data that was left suspended stays so until it has been compared with
+        the cluster: jobs may have ended elsewhere meanwhile, and must not start again here."""
+        settings = self.settings
+        if settings is None:
+            return
+        if self.leaving or (await self._is_strange() and (await self.queue.settings())[1].suspend):
+            settings = _suspended(settings)
+        wanted = settings
+        await self._led(lambda leader: self.queue.configure(wanted, leader=leader))
 
     async def _refresh(self) -> None:
         """Read which types the workers of this environment can run, and what stands in the way of those that wait."""
@@ -384,18 +390,18 @@ class EnvironmentLink:
             self._noted("data", QueueError(f"what is known about workers and queues cannot be read: {error}"))
             return
         self._noted("data", None)
-        self.known_images = frozenset(image for image, types in by_image.items() if types)
-        types = read_types({name: told for published in by_image.values() for name, told in published.items()})
-        if not types:
-            self.types_since = None  # a Redis that was emptied: nobody has told anything, as in the beginning
-        elif self.types_since is None:
-            self.types_since = time.monotonic()
+        types = self._learn(by_image)
         around = Surroundings(stats.workers, bool(self.spec.suspend), self._obstacles.held(stats))
         # What keeps jobs waiting is told by the status of each of them.
         news = types != self.types or around.like(self.around) is False
         self.types, self.around = types, around
         if news:
             self._listener(self, Hints(types=True))
+
+
+def _suspended(settings: Settings) -> Settings:
+    """The same settings, under which nothing starts."""
+    return replace(settings, suspend=True)
 
 
 def stop_if_cancelled() -> None:

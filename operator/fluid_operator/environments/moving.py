@@ -24,6 +24,8 @@ GIVEN_UP_SECONDS: Final = 60.0
 after any loss of Redis."""
 
 
+_SETTLE_SECONDS: Final = 1.0
+"""For what was on its way into the queue when enqueuing was stopped."""
 _COUNT_SECONDS: Final = 10.0
 """Between two counts of what is left that are told."""
 
@@ -48,6 +50,9 @@ _UNTRIED: Final = Problem(
     "is used until it does.",
 )
 
+_HELD: Final = "The address of Redis has changed; new jobs wait until those at the old one are finished."
+"""Told by each job that waits, so without a number."""
+
 SameData = Callable[[str], Awaitable[bool | None]]
 """Whether an address leads to the data that the open link has; None: it does not lead anywhere that can be used."""
 
@@ -59,14 +64,14 @@ class Moves:
         self._clock = clock
         self._away: dict[ObjectKey, float] = {}
         self._counts: dict[ObjectKey, tuple[int, float]] = {}
-        self._empty: set[ObjectKey] = set()
-        """Environments whose old Redis had nothing any more at the last look."""
+        self._empty: dict[ObjectKey, float] = {}
+        """Since when the old Redis of an environment has had nothing any more."""
 
     def forget(self, key: ObjectKey) -> None:
         """The environment is gone, or where it wants to be."""
         self._away.pop(key, None)
         self._counts.pop(key, None)
-        self._empty.discard(key)
+        self._empty.pop(key, None)
 
     async def settle(
         self,
@@ -98,18 +103,18 @@ class Moves:
         current = link.queue.url
         left = await link.left_behind() if link.available else None
         if left is None:
-            self._empty.discard(key)
+            self._empty.pop(key, None)
             return Move(wanted) if self._given_up(key) else _refusal(current, None, on_change)
         self._away.pop(key, None)
         if left > 0:
-            self._empty.discard(key)
+            self._empty.pop(key, None)
             return _refusal(current, self._told(key, left), on_change)
-        if key in self._empty:
+        # What was on its way into the queue when it was counted arrives within a moment; nothing follows it.
+        now = self._clock()
+        if now - self._empty.setdefault(key, now) >= _SETTLE_SECONDS:
             self.forget(key)
             return Move(wanted)
-        # What was on its way into the queue when it was counted has arrived by the next look; nothing follows it.
-        self._empty.add(key)
-        return Move(current, _LEAVING, hold=_LEAVING.message)
+        return Move(current, _LEAVING, hold=_HELD)
 
     def _told(self, key: ObjectKey, left: int) -> int:
         """The number to be told: the last one while that is fresh, as each other one is a status to write."""
@@ -145,7 +150,7 @@ def _refusal(current: str, left: int | None, on_change: RedisChange | None) -> M
     jobs, verb = ("1 job", "is") if left == 1 else (f"{left} jobs", "are")
     if on_change is RedisChange.DRAIN:
         message = f"The address of Redis has changed; new jobs wait until what the old one has ({jobs}) is finished."
-        return Move(current, Problem(Reason.REDIS_DRAINING, message), hold=message)
+        return Move(current, Problem(Reason.REDIS_DRAINING, message), hold=_HELD)
     message = (
         f"The address of Redis has changed, but {jobs} at the old one {verb} not finished, so that is still used. "
         "Set spec.redis.onChange: Drain to let them finish first, or put the old address back."

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -19,7 +19,7 @@ from fluid_operator.api.conditions import Reason
 from fluid_operator.api.errors import InvalidSpec
 from fluid_operator.api.fluidenvironment import FluidEnvironmentSpec
 from fluid_operator.api.meta import REQUEST_ANNOTATION, parse
-from fluid_operator.environments import discovery
+from fluid_operator.environments import departing, discovery
 from fluid_operator.environments.checkup import Checkups
 from fluid_operator.environments.children import Owner
 from fluid_operator.environments.configuration import settings_of
@@ -124,9 +124,16 @@ class EnvironmentReconciler:
         self._clock = clock
         self._now = now
         self._counted: dict[ObjectKey, float] = {}
-        self._checking: set[asyncio.Task[None]] = set()
+        self._checking: dict[EnvironmentLink, asyncio.Task[None]] = {}
         self._offered: dict[ObjectKey, InForce] = {}
         """Addresses that workers are to have, until the Secret with them has been read back."""
+
+    async def aclose(self) -> None:
+        """The term is over."""
+        checking = list(self._checking.values())
+        for task in checking:
+            task.cancel()
+        await asyncio.gather(*checking, return_exceptions=True)
 
     def forget(self, key: ObjectKey) -> None:
         """The environment is gone: what its workers still finish is written, then nothing is left of it here."""
@@ -168,7 +175,12 @@ class EnvironmentReconciler:
         wanted = target.sources.url or (noted.url if noted else None)
         if wanted is None:
             return _stuck(base, Problem(Reason.REDIS_UNAVAILABLE, "Redis has no users yet."), None)
-        move = await self._settle(target, wanted, noted, link)
+        if noted is not None and noted.url == wanted:
+            move = Move(wanted)  # the other one has accepted it, and its workers are on their way there
+        else:
+            move = await self._settle(target, wanted, noted, link)
+        if link is not None and move.problem is None and not same_place(link.queue.url, wanted):
+            await departing.hold_back(link)
         link = await self._open(target, move.url, None)
         link.hold(move.hold)
         if not link.available:
@@ -197,6 +209,7 @@ class EnvironmentReconciler:
             problem=None if link.available else await self._trouble(target, link),
             others=others,
             workers=None if broken else await self._workers(target, link, kept),
+            under_way=await self._under_way(target, kept),
             children=None if broken else len(kept.outcome.live) if kept else 0,
             flaws=await self._checkups.flaws(target.key, link, stats) if link.available else None,
             waiting=self._waiting(target, stats),
@@ -260,7 +273,7 @@ class EnvironmentReconciler:
         if noted is None or noted.url != address or not noted.version:
             noted = self._offered.get(key)
         if noted is None or noted.url != address:
-            noted = InForce(address, secrets.token_hex(4))
+            noted = InForce(address, secrets.token_hex(16))
         self._offered[key] = noted
         return noted.version
 
@@ -291,7 +304,6 @@ class EnvironmentReconciler:
             tuple(states),
             await self._short_of(target, states),
             discovery.sentence(target.spec, images),
-            await self._rolling(target, states),
         )
 
     async def _short_of(self, target: Target, states: list[PoolState]) -> Problem | None:
@@ -308,16 +320,21 @@ class EnvironmentReconciler:
         why = refused or await self._pod_trouble(target, naming.WORKER)
         return Problem(Reason.WORKERS_NOT_READY, f"{told}{f' ({why})' if why else ''}.")
 
-    async def _rolling(self, target: Target, states: list[PoolState]) -> str:
+    async def _under_way(self, target: Target, kept: Kept | None) -> Problem | None:
+        """What is changing while everything works."""
+        if kept is None:
+            return None
+        if kept.rotating:
+            return Problem(Reason.ROTATING_PASSWORDS, kept.rotating)
+        states = pool_states(target.key.name, target.spec, kept.outcome.live)
         rolling = [state for state in states if state.rolling]
         if not rolling:
-            return ""
-        told = "; ".join(
-            f"pool {state.name}: {state.updated} of {state.replicas} as the spec has them" for state in rolling
-        )
+            return None
+        told = "; ".join(f"pool {each.name}, {each.updated} of {each.replicas} done" for each in rolling)
         refused = next((state.refused for state in rolling if state.refused), "")
         why = refused or await self._pod_trouble(target, naming.WORKER)
-        return f"Workers are being replaced or started: {told}{f' ({why})' if why else ''}."
+        message = f"Workers are being replaced or started: {told}{f' ({why})' if why else ''}."
+        return Problem(Reason.ROLLING_OUT, message)
 
     async def _pod_trouble(self, target: Target, component: str) -> str:
         try:
@@ -334,14 +351,16 @@ class EnvironmentReconciler:
         )
         # One that is known to be away is tried by its own task, and nobody waits for it here.
         if link.available is not False:
-            await self._patiently(link.check())
+            await self._patiently(link)
         return link
 
-    async def _patiently(self, checking: Coroutine[Any, Any, None]) -> None:
-        """Wait for a moment; what takes longer goes on by itself, since a cancelled command costs the connection."""
-        task = asyncio.create_task(checking)
-        self._checking.add(task)
-        task.add_done_callback(self._checking.discard)
+    async def _patiently(self, link: EnvironmentLink) -> None:
+        """Wait a moment for the link to be checked; what takes longer goes on by itself, since a cancelled command
+        costs the connection."""
+        task = self._checking.get(link)
+        if task is None:
+            task = self._checking[link] = asyncio.create_task(link.check())
+            task.add_done_callback(lambda done: self._checking.pop(link, None))
         await asyncio.wait([task], timeout=_PATIENCE_SECONDS)
         if task.done():
             task.result()
@@ -370,8 +389,7 @@ class EnvironmentReconciler:
 
     def _next(self, target: Target, seen: Seen, kept: Kept | None) -> float:
         unsettled = kept is not None and not kept.settled
-        rolling = bool(seen.workers and seen.workers.rolling)
-        if seen.obstacle or unsettled or rolling or follows_work(target.spec):
+        if seen.obstacle or seen.under_way or unsettled or follows_work(target.spec):
             return SOON_SECONDS
         return LOOK_SECONDS if kept is not None else REST_SECONDS
 

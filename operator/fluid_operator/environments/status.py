@@ -49,8 +49,6 @@ class Workers:
     problem: Problem | None = None
     undiscovered: str = ""
     """A sentence about the images whose types nobody knows yet."""
-    rolling: str = ""
-    """A sentence about pools whose workers are not all as the spec has them; the others work meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +56,8 @@ class Seen:
     """What one look at an environment found.
 
     `problem` None: its Redis answers. `others` stand in the way of Ready as well, the most important first. `workers`
-    None: nobody looked, so what was told of them stays. `flaws`: what threatens the jobs in Redis, None: nobody knows.
-    `waiting` None: nobody knows.
+    None: nobody looked, so what was told of them stays. `under_way`: what is changing while everything works. `flaws`:
+    what threatens the jobs in Redis, None: nobody knows. `waiting` None: nobody knows.
     """
 
     generation: int
@@ -69,6 +67,7 @@ class Seen:
     pauses: Pauses = field(default_factory=Pauses)
     others: Sequence[Problem] = ()
     workers: Workers | None = None
+    under_way: Problem | None = None
     children: int | None = None
     flaws: Sequence[Flaw] | None = None
 
@@ -177,9 +176,8 @@ def _while(obstacle: Problem | None, *, stalled: bool) -> _Fact:
 
 
 def _going_on(seen: Seen) -> _Fact:
-    rolling = seen.workers.rolling if seen.workers else ""
-    if seen.obstacle is None and rolling:
-        return _Fact(True, Reason.ROLLING_OUT, rolling)
+    if seen.obstacle is None and seen.under_way:
+        return _Fact(True, seen.under_way.reason, seen.under_way.message)
     return _while(seen.obstacle, stalled=False)
 
 

@@ -34,7 +34,15 @@ from fluid_queue import Queue, QueueError
 
 log = logging.getLogger(__name__)
 
+_OPTIONAL: Final = frozenset(each.kind for each in OPTIONAL)
+
 PODS: Final = Resource("", "v1", "pods", "Pod")
+
+_ROTATING: Final = {
+    Phase.STEADY: "",
+    Phase.INTRODUCING: "Redis is learning its new passwords; the kubelet hands them on within two minutes or so.",
+    Phase.REPLACING: "The old passwords are still valid, because workers that began with them are not gone yet.",
+}
 
 LOOK_SECONDS: Final = 4.0
 """What drifted, and no watch could tell of, is put right within this time."""
@@ -73,12 +81,12 @@ class Plan:
 @dataclass(frozen=True, slots=True)
 class Kept:
     """How the children are after a look. `unscaled`: why pools that want KEDA are not scaled. `rotated`: new passwords
-    are in use since this look. `rotating`: the old ones are still valid."""
+    are in use since this look. `rotating`: how far a rotation has come, a sentence."""
 
     outcome: Outcome
     unscaled: str = ""
     rotated: bool = False
-    rotating: bool = False
+    rotating: str = ""
 
     @property
     def problem(self) -> ChildProblem | None:
@@ -166,7 +174,7 @@ class Upkeep:
             outcome,
             unscaled=autoscalers.problem_of(blueprint),
             rotated=bool(before and after and before.generation != after.generation) and _written(plan, outcome),
-            rotating=after is not None and after.phase is not Phase.STEADY,
+            rotating=_ROTATING[after.phase] if after else "",
         )
 
     async def scale(self, owner: Owner, pool: str, replicas: int) -> ChildProblem | None:
@@ -215,9 +223,10 @@ class Upkeep:
         if age >= WHOLE_SECONDS or not self._watched(plan.key.namespace):
             return False
         if self._clock() - memory.checked >= LOOK_SECONDS:
-            for key in [ChildKey(*each) for each in naming.unlisted(plan.key.name)]:
-                live = outcome.live.get(key)
-                if live is not None and await self._version_of(plan, key) != live["metadata"]["resourceVersion"]:
+            named = {ChildKey(*each) for each in naming.unlisted(plan.key.name)}
+            unwatched = {key: live for key, live in outcome.live.items() if key in named or key.kind in _OPTIONAL}
+            for key, live in unwatched.items():
+                if await self._version_of(plan, key) != live["metadata"]["resourceVersion"]:
                     return False
             memory.checked = self._clock()
         return not memory.told
@@ -335,10 +344,10 @@ def _written(plan: Plan, outcome: Outcome) -> bool:
 def _version(plan: Plan, credentials: Credentials | None) -> str:
     """Another text when workers would read other Secrets at their start, and no other reason: whoever touches a label
     of a Secret must not have all workers started anew. Anybody may read it, so it cannot be tried out: it is keyed by
-    the password that the workers have anyway."""
+    a secret that the workers have anyway."""
     if not plan.texts:
         return ""
-    key = credentials.worker.current if credentials else plan.address or plan.uid
+    key = credentials.worker.current if credentials else plan.address_version
     return hmac.new(key.encode(), plan.texts.encode(), hashlib.sha256).hexdigest()[:16]
 
 

@@ -17,8 +17,8 @@ class Blueprint:
 
     `credentials`: the users of the managed Redis, needed where there is one. `address`: of the external Redis that the
     workers are to use, None: they use the managed one. It is what holds, which is not what the spec says while a change
-    from one to the other has to wait; and it says nothing of what else is rendered. `address_version`: another text for
-    another address, which has the workers started anew; not derived from it, because anybody may see it.
+    from one to the other has to wait; and it says nothing of what else is rendered. `address_version`: a random
+    text for each address, kept in the Secret beside it; its hash, which anybody may see, has the workers started anew.
 
     `replicas`: workers per pool where somebody decides the number here; a pool that is not named runs minReplicas, or
     is left to its autoscaler where maxReplicas is larger. `operator_namespace`: where the operator runs, which may

@@ -60,7 +60,8 @@ def is_redis(environment: str) -> Callable[[tuple[str, str]], bool]:
 
 def pool_name(environment: str, pool: str) -> str:
     """Of everything that makes up one pool of workers."""
-    reserved = pool == REDIS or pool.startswith(f"{REDIS}-")
+    # Not at the end either: pool `y-redis` of environment `x` must not meet the Redis of environment `x-y`.
+    reserved = re.search(rf"^{REDIS}-|(^|-){REDIS}(-nodes|-address)?$", pool) is not None
     return _child(environment, pool, marked=reserved)
 
 

@@ -1,6 +1,7 @@
 """A pool of workers: a Deployment without rights, who may reach it, how many of it may be missing at once, and who sets
 its number where KEDA does."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -97,7 +98,7 @@ def _annotations(blueprint: Blueprint) -> dict[str, str]:
     if blueprint.credentials is not None:
         annotations[CREDENTIALS_ANNOTATION] = str(blueprint.credentials.generation)
     if blueprint.address is not None and blueprint.address_version:
-        annotations[ADDRESS_ANNOTATION] = blueprint.address_version
+        annotations[ADDRESS_ANNOTATION] = hashlib.sha256(blueprint.address_version.encode()).hexdigest()[:8]
     if blueprint.secrets_version:
         annotations[SECRETS_ANNOTATION] = blueprint.secrets_version
     return annotations
