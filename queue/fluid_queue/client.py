@@ -13,7 +13,7 @@ import uuid
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import orjson
 from redis import asyncio as aioredis
@@ -40,7 +40,8 @@ from fluid_queue.values import Values
 
 _MOST_SHARDS = 2**31
 _IMAGE = 1024
-_OWNER_NAME = 320
+_OWNER_NAME = 317
+"""A namespace, a slash and a name of Kubernetes, at their longest."""
 
 COMMAND_TIMEOUT = 5.0
 """Seconds after which a command on a dead connection gives up."""
@@ -174,6 +175,14 @@ class Queue(Administration):
     async def disown(self, owner: str) -> None:
         """Give the key space up, if it is this owner's."""
         await self._run("own", check_id(owner), "", 0)
+
+    async def adopt(self, owner: str, shard: int, compared: Literal["", "mine", "all"] = "") -> int:
+        """How many shards of a new owner have yet to compare what a former one has left here: jobs that have ended
+        elsewhere meanwhile must not start. 0 where there was no other owner. `compared`: this shard has done so, or
+        none is waited for any longer."""
+        if compared not in ("", "mine", "all"):
+            raise InvalidJob("compared", "mine, all or nothing")
+        return int(await self._run("adopt", check_id(owner), whole("shard", shard, 0, _MOST_SHARDS), compared))
 
     # -- producers and operators
     # --------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import pytest
 
 from fluid_dev.errors import ClusterError
-from support.node_stage import add_volume, numbered
+from support.node_stage import numbered
 
 
 def gone(stage, *what: str) -> bool:
@@ -12,7 +12,7 @@ def gone(stage, *what: str) -> bool:
 
 
 @pytest.mark.timeout(240)
-async def test_running_jobs_of_a_deleted_environment_may_finish_and_the_others_wait_for_another(stage, node):
+async def test_running_jobs_of_a_deleted_environment_may_finish_and_the_others_wait_for_another(stage):
     stage.apply(workers=[stage.pool(concurrency=4, terminationGracePeriodSeconds=16)])
     await stage.ready()
     for gate in ("soon", "never"):
@@ -34,7 +34,6 @@ async def test_running_jobs_of_a_deleted_environment_may_finish_and_the_others_w
     await stage.wait(lambda: gone(stage, "statefulsets,deployments,pods"), 90, "nothing of it is left", pause=0.5)
 
     stage.witness.open("never")
-    add_volume(node)
     stage.apply()
     assert await stage.all_end() == {"Succeeded": 7}
     for uid in (*finishing.values(), *waiting.values()):

@@ -18,7 +18,7 @@ def kill(stage) -> None:
 
 
 def delete(stage) -> None:
-    """With less time than its jobs take, as on a node that is in a hurry."""
+    """With less time than it would take for the jobs that run, as on a node that is in a hurry."""
     stage.namespace.kubectl("delete", "pod", "default-redis-0", "--grace-period=3", "--wait=false")
 
 

@@ -19,7 +19,8 @@ from support.nodes import CHECKOUT, find_node_binaries
 
 
 @pytest.fixture(scope="module")
-def demo(image: Image) -> Iterator[NodeDemo]:
+def demo(image: Image, machine) -> Iterator[NodeDemo]:
+    machine.stop()  # its node is the only one
     find_binaries()
     find_node_binaries()
     demo = NodeDemo(CHECKOUT, fresh_folder("node-demo"), die_with_parent=True)

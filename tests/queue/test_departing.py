@@ -8,7 +8,7 @@ from fluid_dev.redis import RedisServer
 from fluid_operator.environments import departing
 from fluid_operator.environments.registry import EnvironmentRegistry
 from fluid_operator.kube.keys import ObjectKey
-from fluid_queue import Codec, Ending, KeyRing, Settings
+from fluid_queue import Codec, Ending, KeyRing, Queue, QueueUnavailable, Settings
 from support.links import Leads, available, enqueue, leader, opened, put, state
 from support.waiting import auntil
 
@@ -105,21 +105,34 @@ async def test_what_the_old_environment_runs_is_stopped_when_the_new_one_has_oth
         assert await state(later, "u2.1") == "suspended"
 
 
-async def test_settings_stay_as_they_are_once_the_environment_is_gone(registry, redis_server, key_prefix):
-    link = await put(registry, "default", redis_server.url, key_prefix, settings=Settings(suspend=True))
+async def suspended(queue: Queue) -> bool:
+    return (await queue.settings())[1].suspend
+
+
+async def test_what_was_left_stays_closed_until_it_has_been_compared_with_the_cluster(
+    registry, redis_server, key_prefix
+):
+    link = await put(registry, "default", redis_server.url, key_prefix, settings=Settings())
     await available(link)
-
-    async def suspended() -> bool:
-        return (await link.queue.settings())[1].suspend
-
-    await auntil(suspended, 10, "the settings are in force")
-    await enqueue(link, "u1.1")
+    await enqueue(link, "u1.1", "u2.1")
+    await link.queue.claim("w", ["*"], 1, 60)
     registry.leave(KEY)
-    link.configure(link.spec, Settings())
-    await gone(registry)
-    async with leader() as other:
-        later = await opened(other, "default", redis_server.url, key_prefix, uid="another")
-        assert (await later.queue.settings())[1].suspend
+    await auntil(lambda: suspended(link.queue), 10, "the key space is closed for claims")
+    record = await link.inspect("u1.1")
+    assert record is not None
+    assert (record.state, record.stopping) == ("active", False), "what runs goes on"
+    with pytest.raises(QueueUnavailable):
+        await enqueue(link, "u3.1")
+    again = await put(registry, "default", redis_server.url, key_prefix, uid="another", settings=Settings())
+    await available(again)
+    await again._configure()
+    assert await suspended(again.queue)
+    again.compared()
+    await auntil(lambda: not_suspended(again.queue), 10, "it is open again")
+
+
+async def not_suspended(queue: Queue) -> bool:
+    return not await suspended(queue)
 
 
 async def test_an_environment_that_could_never_be_opened_is_left_at_once(registry):

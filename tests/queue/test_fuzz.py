@@ -164,6 +164,7 @@ def good_words(epochs: dict[str, int]) -> dict[str, list[Any]]:
         "log": ["a", epoch, "a line"],
         "once": ["mail", "begin", "a", "1000"],
         "open": ["abc", "1"],
+        "adopt": ["uid", "0", "mine"],
         "own": ["uid", "team-a/default", "1000"],
         "pause": ["", "q", "1"],
         "progress": ["a", epoch, "{}"],

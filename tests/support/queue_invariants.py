@@ -19,7 +19,7 @@ STEP = 2**42
 _OF_JOB = ("attempts", "log", "items", "children", "completed-indexes", "failed-indexes", "fed")
 _NAMES = {
     # what stays for ever, or is trimmed
-    r"(meta|leaders|counts|settings|tombstones)": "hash",
+    r"(meta|leaders|compared|counts|settings|tombstones)": "hash",
     r"(queues|busy|paused|gates)": "set",
     r"(selectors|workers|served|leases|starting|limits|unacknowledged|tombstones:expiry)": "zset",
     r"(seq|owner)": "string",

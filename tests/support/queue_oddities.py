@@ -230,6 +230,7 @@ CALLS: Mapping[str, Call] = {
     "wake": Call(_method("wake"), {"queues": ("q",)}),
     "lead": Call(_method("lead"), {"shard": 0, "identity": "me"}),
     "own": Call(_method("own"), {"owner": "uid", "name": "team-a/default", "seconds": 30}),
+    "adopt": Call(_method("adopt"), {"owner": "uid", "shard": 0, "compared": "mine"}),
     "disown": Call(_method("disown"), {"owner": "uid"}),
     "settings": Call(_configure, {"suspend": False, "queues": {"q": QueueSettings()}, "outbound": {"mail": "Allow"}}),
     "queue settings": Call(

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from fluid_operator.api.meta import to_wire
-from fluid_operator.environments.types import read_type
+from fluid_operator.environments.types import awaits_news, read_type
 
 SCHEMA = {"type": "object"}
 
@@ -56,3 +56,18 @@ def test_a_setting_beyond_what_a_status_can_show_is_not_used_and_the_others_are(
 
 def test_settings_of_a_newer_worker_are_ignored():
     assert settings_of(queue="mail", colour="red") == {"queue": "mail", "sensitivePayload": False}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "before", "known", "holds"),
+    [
+        (("new",), (), (), True),
+        (("new",), ("old",), (), True),
+        (("new", "old"), ("old",), ("old",), True),
+        (("old",), ("old",), ("old",), False),
+        (("old",), ("old",), (), False),
+        (("new", "old"), ("old",), (), False),
+    ],
+)
+def test_types_stay_known_while_a_new_image_has_told_nothing_and_go_with_the_data(wanted, before, known, holds):
+    assert awaits_news(wanted, before, known) is holds

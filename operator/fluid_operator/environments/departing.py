@@ -34,11 +34,13 @@ _CLOSING_SECONDS: Final = 10.0
 """For what is left to be held; a Redis that takes longer is as good as away."""
 
 
-async def depart(link: EnvironmentLink) -> None:
-    """Let what runs come to its end, hold what is left, and give the key space up."""
+async def depart(link: EnvironmentLink, *, gives_up: bool) -> None:
+    """Let what runs come to its end, hold what is left, and give the key space up, unless another shard does that.
+    Nothing is claimed there any more: a link that is left has closed its key space."""
     await nothing_runs(link)
     await hold_back(link)
-    await give_up(link)
+    if gives_up:
+        await give_up(link)
 
 
 async def nothing_runs(link: EnvironmentLink, clock: Callable[[], float] = time.monotonic) -> None:

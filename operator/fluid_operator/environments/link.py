@@ -11,25 +11,22 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Literal, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Literal
 
 from fluid_operator.api.fluidenvironment import FluidEnvironmentSpec
-from fluid_operator.environments.batching import Batcher, Calm
+from fluid_operator.environments.batching import Calm
+from fluid_operator.environments.commands import Commands
 from fluid_operator.environments.ownership import Ownership
 from fluid_operator.environments.surroundings import Obstacles, Surroundings
-from fluid_operator.environments.types import KnownType, images_of
+from fluid_operator.environments.types import KnownType, awaits_news, images_of, read_types
 from fluid_operator.kube.errors import NotLeader
 from fluid_operator.kube.keys import ObjectKey
 from fluid_operator.kube.lease import Leadership
 from fluid_queue import (
-    Enqueued,
     HintReader,
     Hints,
-    JobRecord,
-    Leader,
-    LeaderFenced,
-    NewJob,
     Queue,
     QueueAccessDenied,
     QueueError,
@@ -40,8 +37,6 @@ from fluid_queue import (
 )
 
 log = logging.getLogger(__name__)
-
-Answer = TypeVar("Answer")
 
 Source = Literal["own", "check", "hints", "sweep", "data", "settings"]
 
@@ -57,16 +52,14 @@ _HINT_LINGER = 0.01
 _PAUSE = 1.0
 """Seconds between two tries while Redis is away."""
 
+_COMPARE_SECONDS = 30.0
+"""How long what another owner has left waits at most to be compared with the cluster."""
+
 _STRANGER_SECONDS = 3.0
 """How long another address is tried, of which nobody knows where it leads."""
 
-_REFUSED = (
-    "The leader's epoch was refused: another operator leads this shard of the key space. Said again and again, two "
-    "operators use one key prefix, or run with different counts of shards."
-)
 
-
-class EnvironmentLink:
+class EnvironmentLink(Commands):
     """See the module. Create it inside the loop; `run` must be awaited for hints to flow."""
 
     def __init__(
@@ -84,15 +77,16 @@ class EnvironmentLink:
     ) -> None:
         """`settings` are what queue and workers are to obey; None: another operator sees to that. Of the operators
         that share the FluidJobs among them, this is the one with the index `shard`; each has epochs of its own."""
+        super().__init__(queue, Ownership(queue, uid, str(key)), leadership, shard)
         self.key = key
         self.uid = uid
         self.spec = spec
         self.settings = settings
-        self.queue = queue
-        self.held = ""
-        """Why nothing new may be enqueued; what is in the queue goes on."""
-        self.leaving = False
-        """The environment is gone: what runs comes to its end, and nothing else starts."""
+        self.adopted = False
+        """What another owner may have left here was compared with the cluster; until then nothing of it starts."""
+        self._compared = False
+        self._closed_at: float | None = None
+        """time.monotonic() of when something was found that has to be compared."""
         self.incarnation: str | None = None
         """Which data this is; None before the first time."""
         self.available: bool | None = None
@@ -101,7 +95,7 @@ class EnvironmentLink:
         self.known_images: frozenset[str] = frozenset()
         """Images of which at least one worker has introduced itself."""
         self.types_since: float | None = None
-        """time.monotonic() of when the first type was known; None: no worker has ever introduced itself."""
+        """time.monotonic() of when the types of every image were known; None: they are not."""
         self.lost_at: float | None = None
         """time.monotonic() of when the data was found to be another; jobs of before may still be running."""
         self.around = Surroundings(workers=0)
@@ -113,20 +107,8 @@ class EnvironmentLink:
         """Seconds until the next sweep is due."""
         self._due = asyncio.Event()
         """Redis has just come back, or the settings have changed: what is done from time to time is due now."""
-        self._leadership = leadership
-        self._shard = shard
         self._listener = listener
         self._changed = changed
-        self._leader: Leader | None = None
-        self._leading = asyncio.Lock()
-        self._ownership = Ownership(queue, uid, str(key))
-        self.inspect: Batcher[str, JobRecord | None] = Batcher(queue.inspect)
-        self.enqueue: Batcher[NewJob, Enqueued] = Batcher(self._enqueue)
-        self.cancel: Batcher[str, str] = Batcher(self._cancel)
-        self.withdraw: Batcher[str, str] = Batcher(self._withdraw)
-        self.acknowledge: Batcher[str, str] = Batcher(self._acknowledge)
-        self.suspend: Batcher[str, str] = Batcher(self._suspend)
-        self.resume: Batcher[str, str] = Batcher(self._resume)
 
     def configure(self, spec: FluidEnvironmentSpec, settings: Settings | None) -> bool:
         """Take what the environment has come to say; whether that is news."""
@@ -145,7 +127,13 @@ class EnvironmentLink:
     def leave(self) -> None:
         """The environment is gone; see `leaving`."""
         self.leaving = True
+        self._due.set()
         self._changed(self)
+
+    def compared(self) -> None:
+        """Whatever this shard does not want to run has been taken out of the key space, or is held there."""
+        self._compared = True
+        self._due.set()
 
     async def disown(self) -> None:
         """Let another environment have the key space. Raises QueueError while Redis is away."""
@@ -174,61 +162,6 @@ class EnvironmentLink:
     def images(self) -> tuple[str, ...]:
         """Where this environment's types are published: by its pools' images, or by workers run by hand."""
         return images_of(self.spec)
-
-    # -- commands of a leader -----------------------------------------------------------------------------------------
-
-    async def _enqueue(self, jobs: Sequence[NewJob]) -> Sequence[Enqueued]:
-        return await self._led(lambda leader: self.queue.enqueue(jobs, leader=leader))
-
-    async def _cancel(self, ids: Sequence[str]) -> Sequence[str]:
-        return await self._led(lambda leader: self.queue.cancel(ids, leader=leader))
-
-    async def _withdraw(self, ids: Sequence[str]) -> Sequence[str]:
-        return await self._led(lambda leader: self.queue.withdraw(ids, leader=leader))
-
-    async def _acknowledge(self, ids: Sequence[str]) -> Sequence[str]:
-        return await self._led(lambda leader: self.queue.acknowledge(ids, leader=leader))
-
-    async def _suspend(self, ids: Sequence[str]) -> Sequence[str]:
-        return await self._led(lambda leader: self.queue.suspend(ids, leader=leader))
-
-    async def _resume(self, ids: Sequence[str]) -> Sequence[str]:
-        return await self._led(lambda leader: self.queue.resume(ids, leader=leader))
-
-    async def reprioritize(self, job_id: str, priority: int) -> str:
-        """Give one job another priority; see Queue.reprioritize."""
-        (code,) = await self._led(lambda leader: self.queue.reprioritize([job_id], priority, leader=leader))
-        return code
-
-    async def resize(self, job_id: str, parallelism: int, max_failed: int | None) -> str:
-        """Let an index job run, and lose, more or fewer indexes; see Queue.resize."""
-        (code,) = await self._led(
-            lambda leader: self.queue.resize([job_id], parallelism=parallelism, max_failed=max_failed, leader=leader)
-        )
-        return code
-
-    async def _led(self, command: Callable[[Leader], Awaitable[Answer]]) -> Answer:
-        """Run a write as the leader. A refusal is answered by looking at the Lease first, and only then by a new
-        epoch."""
-        self._leadership.check()
-        await self._ownership.require()
-        refused = await self._token(None)
-        try:
-            return await command(refused)
-        except LeaderFenced as error:
-            facts = {"environment": str(self.key), "shard": self._shard + 1, "error": str(error)}
-            log.warning(_REFUSED, extra={"fields": facts})
-        self._leadership.check()
-        await self._ownership.renew(0.0)  # somebody else may have taken the key space over while we stood still
-        return await command(await self._token(refused))
-
-    async def _token(self, refused: Leader | None) -> Leader:
-        """The leader's token; a new one when there is none or it is the refused one."""
-        async with self._leading:
-            if self._leader is None or self._leader == refused:
-                self._leadership.check()
-                self._leader = await self.queue.lead(self._shard, self._leadership.identity)
-            return self._leader
 
     # -- state --------------------------------------------------------------------------------------------------------
 
@@ -314,6 +247,8 @@ class EnvironmentLink:
                 self._noted("hints", None)
                 if hints.lost:
                     self.lost_at = time.monotonic()
+                    self.adopted = self._compared = False
+                    self._due.set()
                     log.warning("Redis holds other data than before", extra={"environment": str(self.key)})
                 if hints.types or hints.resync:
                     await self._refresh()
@@ -368,15 +303,29 @@ class EnvironmentLink:
 
     async def _configure(self) -> None:
         """Redis compares, and only a difference makes a new version: saying it again mends what somebody else changed,
-        or what a restored Redis has forgotten. Data that was left suspended stays so until it has been compared with
-        the cluster: jobs may have ended elsewhere meanwhile, and must not start again here."""
-        settings = self.settings
-        if settings is None:
-            return
-        if self.leaving or (await self._is_strange() and (await self.queue.settings())[1].suspend):
-            settings = _suspended(settings)
-        wanted = settings
-        await self._led(lambda leader: self.queue.configure(wanted, leader=leader))
+        or what a restored Redis has forgotten."""
+        if not self.adopted:
+            await self._adopt()
+        if self.settings is not None:
+            suspend = self.settings.suspend or self.leaving or not self.adopted
+            settings = replace(self.settings, suspend=suspend)
+            await self._led(lambda leader: self.queue.configure(settings, leader=leader))
+
+    async def _adopt(self) -> None:
+        """What another owner has left stays closed until every shard has compared it with the cluster: jobs may have
+        ended elsewhere meanwhile, or were cancelled or deleted, and must not start again here."""
+        await self._ownership.require()
+        now, facts = time.monotonic(), {"environment": str(self.key)}
+        done: Literal["", "mine", "all"] = "mine" if self._compared else ""
+        if self._shard == 0 and self._closed_at is not None and now - self._closed_at >= _COMPARE_SECONDS:
+            done = "all"
+            log.warning("What was left in Redis could not be compared in time.", extra={"fields": facts})
+        left = await self.queue.adopt(self.uid, self._shard, done)
+        if left and self._closed_at is None:
+            self._closed_at = now
+            log.info("What another environment has left in Redis is compared first.", extra={"fields": facts})
+        if not left:
+            self.adopted, self._closed_at = True, None
 
     async def _refresh(self) -> None:
         """Read which types the workers of this environment can run, and what stands in the way of those that wait."""
@@ -390,18 +339,21 @@ class EnvironmentLink:
             self._noted("data", QueueError(f"what is known about workers and queues cannot be read: {error}"))
             return
         self._noted("data", None)
-        types = self._learn(by_image)
+        known = frozenset(image for image, told in by_image.items() if told)
+        types = read_types({name: told for published in by_image.values() for name, told in published.items()})
+        if awaits_news(self.images, self.known_images, known):
+            types = {**self.types, **types}
+        self.known_images = known
+        if known < frozenset(self.images):
+            self.types_since = None  # who has not told yet may know a type that nobody else does
+        elif self.types_since is None:
+            self.types_since = time.monotonic()
         around = Surroundings(stats.workers, bool(self.spec.suspend), self._obstacles.held(stats))
         # What keeps jobs waiting is told by the status of each of them.
         news = types != self.types or around.like(self.around) is False
         self.types, self.around = types, around
         if news:
             self._listener(self, Hints(types=True))
-
-
-def _suspended(settings: Settings) -> Settings:
-    """The same settings, under which nothing starts."""
-    return replace(settings, suspend=True)
 
 
 def stop_if_cancelled() -> None:

@@ -141,7 +141,7 @@ class EnvironmentRegistry:
             return
         link = self._links.pop(key)
         if link is None:
-            self._left.add(key)
+            self._has_left(key)
         else:
             self._leaving[key] = link
             link.leave()
@@ -161,15 +161,21 @@ class EnvironmentRegistry:
 
     async def _depart(self, key: ObjectKey, link: EnvironmentLink) -> None:
         try:
-            await departing.depart(link)
+            await departing.depart(link, gives_up=self._shard == 0)
         except Exception:  # a defect of ours or data that nobody foresaw; its jobs must not hang on to it
             log.exception("An environment could not be left.", extra={"fields": {"environment": str(key)}})
         await self._close(link)
         self._leaving.pop(key, None)
         self._departures.pop(key, None)
-        self._left.add(key)
+        self._has_left(key)
         log.info("An environment that was deleted has been left.", extra={"fields": {"environment": str(key)}})
         self.on_change(key.namespace)
+
+    def _has_left(self, key: ObjectKey) -> None:
+        if self._clock() - self._began >= departing.LONGEST_SECONDS:
+            self._left.clear()  # by now it goes without saying
+        else:
+            self._left.add(key)
 
     async def _make_room(self, key: ObjectKey, uid: str, url: str, key_prefix: str) -> None:
         """Close the link that this environment, or one of its name, has had. The environment stays known: nobody must
@@ -186,7 +192,8 @@ class EnvironmentRegistry:
             if link.uid != uid:
                 if (link.queue.url, link.queue.keys.name) != (url, key_prefix):
                     await departing.hold_back(link)
-                await departing.give_up(link)
+                if self._shard == 0:
+                    await departing.give_up(link)
             await self._close(link)
         self._links.setdefault(key, None)
 

@@ -4,7 +4,7 @@ users. Pure."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -45,6 +45,13 @@ def images_of(spec: FluidEnvironmentSpec) -> tuple[str, ...]:
     """Where an environment's types are published: by its pools' images, or by workers run by hand."""
     pools = {pool.image or spec.image for pool in spec.workers or ()}
     return tuple(sorted(image for image in pools if image)) or (LOCAL_IMAGE,)
+
+
+def awaits_news(wanted: Collection[str], before: Collection[str], known: Collection[str]) -> bool:
+    """Whether what was told before still holds, although not every wanted image has told its types: a new image's
+    workers are on their way, and those of before still run. `before`, `known`: the images that had told, and have.
+    Not so where one has come to be unknown: then the data is another."""
+    return bool(set(wanted) - set(known)) and not (set(before) & set(wanted)) - set(known)
 
 
 def read_types(told: Mapping[str, Any]) -> dict[str, KnownType]:

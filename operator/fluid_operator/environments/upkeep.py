@@ -46,6 +46,8 @@ _ROTATING: Final = {
 
 LOOK_SECONDS: Final = 4.0
 """What drifted, and no watch could tell of, is put right within this time."""
+CERTAIN_SECONDS: Final = 1.0
+"""For so long the children are as they were found; many things wake an environment at once."""
 WHOLE_SECONDS: Final = 60.0
 """Between two looks at everything while all watches are open."""
 _KINDS_SECONDS: Final = 60.0
@@ -218,11 +220,11 @@ class Upkeep:
         if memory.told or not outcome.settled:
             return False
         age = self._clock() - memory.at
-        if age < LOOK_SECONDS:
+        if age < CERTAIN_SECONDS:
             return True
         if age >= WHOLE_SECONDS or not self._watched(plan.key.namespace):
             return False
-        if self._clock() - memory.checked >= LOOK_SECONDS:
+        if self._clock() - memory.checked >= CERTAIN_SECONDS:
             named = {ChildKey(*each) for each in naming.unlisted(plan.key.name)}
             unwatched = {key: live for key, live in outcome.live.items() if key in named or key.kind in _OPTIONAL}
             for key, live in unwatched.items():

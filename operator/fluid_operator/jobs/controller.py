@@ -24,6 +24,7 @@ from fluid_operator.jobs.retention import Archive, Retention, RetentionObserver,
 from fluid_operator.jobs.view import JobView, remember
 from fluid_operator.jobs.writer import StatusWriter
 from fluid_operator.kube.client import Json, Kube
+from fluid_operator.kube.errors import NotLeader
 from fluid_operator.kube.events import Happening
 from fluid_operator.kube.informer import Informer, InformerSettings
 from fluid_operator.kube.keys import FLUID_JOBS, ObjectKey
@@ -250,14 +251,16 @@ class JobsController:
             try:
                 async with self._comparing:
                     async for page in link.queue.unacknowledged():
-                        for record in await link.queue.inspect(page):
-                            if record is not None:
-                                await self._compare_one(link, record)
+                        records = await link.queue.inspect(page)
+                        await asyncio.gather(*(self._compare_one(link, each) for each in records if each is not None))
+            except NotLeader:
+                return
             except QueueError as error:
                 facts = {"environment": str(link.key), "error": str(error)}
                 log.info("A resync was cut off and begins anew.", extra={"fields": facts})
                 await asyncio.sleep(_RESYNC_PAUSE)
             else:
+                link.compared()
                 return
 
     async def _compare_one(self, link: EnvironmentLink, record: JobRecord) -> None:
@@ -275,6 +278,7 @@ class JobsController:
         view = self.informer.get(key)
         over = view is not None and (run < view.run or (run == view.run and view.terminal))
         if view is None or view.uid != uid or (over and not record.ended):
+            await link.withdraw(record.id)  # before anybody can claim it; what runs is asked to stop
             self._orphan(key, Orphan(record.id, uid, link.key.name))
         elif run == view.run and view.job_id and view.environment != link.key.name:
             # This environment was gone, and the run went elsewhere meanwhile.
@@ -283,7 +287,16 @@ class JobsController:
         elif over:
             await link.acknowledge(record.id)
         elif not view.settled:
+            if not link.adopted and not _unchanged(record, view):
+                await link.suspend(record.id)  # it may have been cancelled meanwhile; the look decides
             self.queue.add(key)
+
+
+def _unchanged(record: JobRecord, view: JobView) -> bool:
+    """Whether the object still asks for just what stands in the queue."""
+    asks = view.suspend or view.held or view.cancelled or view.requested
+    told = record.origin.get("generation")
+    return isinstance(told, int) and told >= view.generation and not asks
 
 
 def _origin(record: JobRecord) -> tuple[ObjectKey, str, int] | None:

@@ -265,7 +265,7 @@ class Reconciler:
             told = status.held
         else:
             try:
-                if old is None and link.held:
+                if link.held:
                     raise waiting(Reason.REDIS_CHANGING, link.held)
                 job = await self._preparer.prepare(key, view, wanted, link, old)
                 return await self._send(key, view, link, job, old)

@@ -3,12 +3,15 @@ statuses catch up. Times are those of the tests' workers, whose leases last 2 s.
 
 import asyncio
 import json
+import signal
+import urllib.error
+import urllib.request
 from collections import Counter
 from typing import Any
 
 from cluster.builders import fluid_environment
 from support.proxies import Proxy
-from support.stages import Stage, work
+from support.stages import Stage, Worker, work
 from support.waiting import auntil, until
 
 OUTAGE_SECONDS = 6.0
@@ -49,6 +52,34 @@ async def test_an_outage_of_redis_is_told_and_costs_no_attempt(stage: Stage):
 def ran_once(stage: Stage) -> bool:
     """Whether every job that was started was started once."""
     return set(Counter(start.job_id for start in stage.starts()).values()) == {1}
+
+
+def lives(worker: Worker) -> bool:
+    """What its liveness probe is answered."""
+    lines = [json.loads(line) for line in worker.process.log.read_text().splitlines() if line.startswith("{")]
+    port = next(line["healthPort"] for line in lines if line["message"] == "worker started")
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except urllib.error.HTTPError as refusal:
+        refusal.close()
+        return False
+
+
+def test_a_worker_that_is_restarted_during_an_outage_has_its_jobs_run_again(stage: Stage):
+    """Without a claim for too long its liveness probe fails, and the kubelet asks it to stop."""
+    worker = stage.worker(FLUID_LIVENESS_SECONDS="5", FLUID_GRACE_SECONDS="1")
+    stage.apply(*(work(f"job-{number}", seconds=1) for number in range(5)))
+    stage.started(5)
+    assert lives(worker)
+    stage.redis.stop()
+    until(lambda: not lives(worker), 30, "the worker is found dead")
+    worker.kill(signal.SIGTERM)
+    worker.process.wait(20)
+    stage.redis.start()
+    stage.worker()
+    assert stage.all_end(5) == {"Succeeded": 5}
+    assert set(Counter(start.job_id for start in stage.starts()).values()) == {2}
 
 
 def environment_through(stage: Stage, proxy: Proxy) -> None:

@@ -113,9 +113,15 @@ def test_an_old_backup_of_redis_loses_no_fluidjob_and_repeats_at_most_what_has_e
 
 
 def test_without_workers_an_old_backup_of_redis_is_put_right_before_anything_runs_again(aged):
+    """The environment is deleted, its data are replaced, and it is created again without workers."""
     stage, backup = aged
     before = runs(stage)
+    stage.kubectl("delete", "fluidenvironment", "default")
+    for name in NEW:
+        stage.reason(name, "EnvironmentNotFound")
     restore(stage, backup)
+    stage.environment()
+    stage.kubectl("wait", "--for=condition=Ready", "--timeout=60s", "fluidenvironment/default")
     until(lambda: len(alive(stage)) == len(NEW), 60, "nothing waits but what is new")
     stage.worker(FLUID_QUEUES=IDLE)
     until(lambda: phases(stage) == ENDED | NEW, 60, "the new jobs have ended, and the old ones are as they were")
