@@ -115,7 +115,7 @@ class Preparer:
             self._missing.pop(key, None)
             return found
         if link.types_since is None:
-            message = f"spec.type: not every worker image of environment {link.key.name} has told yet which types it can run"
+            message = f"spec.type: not every image of environment {link.key.name} has told yet which types it can run"
             raise waiting(Reason.TYPE_NOT_YET_KNOWN, message)
         now = self._clock()
         missing, noticed = self._missing.get(key, (kind, now))

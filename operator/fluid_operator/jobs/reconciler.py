@@ -209,7 +209,8 @@ class Reconciler:
             return await self._tell(key, view, wanted, link, record)
         if record.state != "suspended" and await link.suspend(record.id) != "suspended":
             return Again(0.0)  # it has just started
-        return await self._free(key, replace(view, attempts=record.attempt), wanted)
+        # An attempt that was handed back does not count in the record, but it has started.
+        return await self._free(key, replace(view, attempts=max(view.attempts, record.attempt)), wanted)
 
     async def _free(self, key: ObjectKey, view: JobView, wanted: Target) -> Again:
         """Nothing of the run can go on where it was: it belongs to no environment, until there is one for it. It keeps
