@@ -5,6 +5,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from fluid_dev.redis import RedisServer
@@ -15,6 +16,11 @@ from support.require import everything_required, required_parts
 pytest_plugins = ("support.field_matrix",)
 
 _owns_folder = pytest.StashKey[bool]()
+
+
+# How long an example takes says something about the machine, not about what is tested.
+hypothesis.settings.register_profile("fluid", deadline=None)
+hypothesis.settings.load_profile("fluid")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -5,6 +5,7 @@ in it, and an environment whose parts are pods.
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -20,11 +21,20 @@ from support.node_witness import Witness, watching
 from support.nodes import Namespace, project_image, redis_archive, running_node
 from support.operator_pods import OperatorPods
 
+_HERE = Path(__file__).parent
+_LIMIT_SECONDS = 300
 _measurements = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_measurements] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test of a run also waits for the image to be built and for the node to start."""
+    for item in items:
+        if item.path.is_relative_to(_HERE) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(_LIMIT_SECONDS))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

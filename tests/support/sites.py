@@ -157,6 +157,11 @@ class Site(Stage):
         before = looked()
         self._wait(lambda: looked() >= before + count, 60.0, f"{count} looks", pause=0.1)
 
+    def forgotten(self, operator: Operator, name: str = "default") -> bool:
+        """Whether the operator knows no such environment any more."""
+        series = f'fluid_operator_redis_up{{environment="{name}",namespace="{self.namespace}"}}'
+        return operator.metric(series) is None
+
     def rests(self, operator: Operator, name: str = "default") -> dict[str, str]:
         """Wait until two looks in a row change nothing at all, and answer what is written where."""
         versions: dict[str, str] = {}

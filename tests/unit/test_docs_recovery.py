@@ -80,7 +80,7 @@ def test_the_series_that_the_page_names_exist():
 
 
 def test_the_conditions_and_reasons_that_the_page_names_exist():
-    told = re.findall(r"`(\w+)`(?: of the environment is| is)? False as `(\w+)`", PAGE)
+    told = re.findall(r"`(\w+)`(?: is)? False as `(\w+)`", PAGE)
     assert len(told) > 4
     assert {kind for kind, _ in told} <= {each.value for each in ConditionType}
     reasons = {reason for _, reason in told} | set(re.findall(r"`(?:Pending|Failed)` (?:as|with reason) `(\w+)`", PAGE))

@@ -52,8 +52,9 @@ _HINT_LINGER = 0.01
 _PAUSE = 1.0
 """Seconds between two tries while Redis is away."""
 
-_COMPARE_SECONDS = 30.0
-"""How long what another owner has left waits at most to be compared with the cluster."""
+_COMPARE_SECONDS = 25.0
+"""How long what another owner has left may wait to be compared with the cluster; the look after that opens it, so 30 s
+at most."""
 
 _STRANGER_SECONDS = 3.0
 """How long another address is tried, of which nobody knows where it leads."""

@@ -68,7 +68,8 @@ def test_a_new_key_takes_effect_and_what_the_old_one_encrypted_is_still_read(bar
     def renewed() -> bool:
         name = f"after-{next(numbers)}"
         bare.apply(idle(name, value="after"))
-        return b"new-key" in stored(bare)[bare.reaches(name, "Queued")["jobId"]]
+        job_id = bare.reaches(name, "Queued")["jobId"]
+        return b"new-key" in stored(bare)[job_id]
 
     until(renewed, 30, "the operator encrypts with the new key", pause=0.5)
     bare.worker(FLUID_ENCRYPTION_KEYS=new + old, FLUID_QUEUES=IDLE)
