@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fluid_queue import WITHDRAWN, Ending, InvalidJob, LeaderFenced, NewJob, Queue, QueueFull
+from fluid_queue import WITHDRAWN, Ending, InvalidJob, LeaderFenced, NewJob, Queue, QueueFull, Settings
 from support.waiting import auntil
 
 
@@ -470,6 +470,8 @@ async def test_at_maxmemory_only_new_jobs_are_refused(own_redis, key_prefix):
         assert [found.id for found in await claim(queue)] == ["d"]
         assert await queue.cancel(["a"], leader=leader) == ["cancelled"]
         assert await queue.acknowledge(["a", "b", "c"], leader=leader) == ["done"] * 3
+        await queue.configure(Settings(suspend=True), leader=leader)
+        assert (await queue.settings())[1].suspend
 
 
 async def test_a_job_is_withdrawn_only_while_nobody_runs_it(queue):

@@ -4,9 +4,10 @@
   RETURNS  version: the old one when nothing has changed
   CODES    FENCED (error)
   EVENTS   none ]]
--- include: base, fenced, wakeSelector, clock, publish, unblock
+-- include: base, fenced, wakeSelector, clock, publish, unblock, evenAtMaxmemory
 local leader = ARGV[1]
 
+evenAtMaxmemory() -- what is full is to be stopped, of all things
 local refused = fenced(leader)
 if refused then return refused end
 
