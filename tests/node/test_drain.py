@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from fluid_dev.node_config import NAME
-from support.node_stage import numbered
+from support.node_stage import USUAL_LEASE_SECONDS, numbered
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def cordoned(node) -> Iterator[str]:
 @pytest.mark.timeout(300)
 async def test_after_a_drain_everything_comes_back_and_no_job_has_run_twice(stage, operator, cordoned):
     operator.scale(1)  # With two, the second could not go: on the only node nobody takes the place of the first.
-    stage.apply()
+    stage.apply(workers=[stage.pool(lease_seconds=USUAL_LEASE_SECONDS)])
     await stage.ready()
     await stage.create(*numbered(400), milliseconds=300)
     await stage.started(20)

@@ -2,11 +2,12 @@
 
 import time
 
+from support.node_stage import USUAL_LEASE_SECONDS
 from support.operator_pods import LEASE_SECONDS
 
 
 async def test_another_replica_goes_on_when_the_lease_of_the_killed_one_is_over(stage, operator, measured):
-    stage.apply()
+    stage.apply(workers=[stage.pool(lease_seconds=USUAL_LEASE_SECONDS)])
     await stage.ready()
     async with stage.load(every=0.05, milliseconds=50) as created:
         await stage.started(20)

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from fluid_queue import Queue, QueueAccessDenied
+from support.node_stage import USUAL_LEASE_SECONDS
 
 
 async def accepted(stage, user: str, password: str) -> bool:
@@ -19,7 +20,7 @@ async def accepted(stage, user: str, password: str) -> bool:
 
 @pytest.mark.timeout(400)
 async def test_new_passwords_cost_no_job_and_no_restart_of_redis(stage, measured):
-    stage.apply(workers=[stage.pool(minReplicas=2)])
+    stage.apply(workers=[stage.pool(minReplicas=2, lease_seconds=USUAL_LEASE_SECONDS)])
     await stage.ready()
     before, (redis,), workers = stage.secret(), stage.pods("redis"), names(stage)
     async with stage.load(every=0.2, milliseconds=200) as created:

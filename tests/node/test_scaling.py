@@ -5,7 +5,7 @@ import time
 import pytest
 
 from fluid_operator.kube.keys import ObjectKey, Resource
-from support.node_stage import numbered
+from support.node_stage import USUAL_LEASE_SECONDS, numbered
 
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
 JOBS = 5000
@@ -29,8 +29,7 @@ async def asleep(stage) -> None:
 @pytest.mark.timeout(600)
 async def test_from_no_worker_to_three_and_back_no_job_is_lost_and_none_repeated_without_a_reason(stage, measured):
     scaling = {"targetLatencySeconds": 2, "stabilizationWindowSeconds": 10}
-    # The usual lease: so many jobs on a small machine must not make a worker look dead.
-    pool = stage.pool(minReplicas=0, maxReplicas=3, autoscaling=scaling, lease_seconds=15)
+    pool = stage.pool(minReplicas=0, maxReplicas=3, autoscaling=scaling, lease_seconds=USUAL_LEASE_SECONDS)
     stage.apply(workers=[pool], retention={"maxFinished": 2 * JOBS})
     await stage.ready()
     await stage.wait(lambda: stage.condition("TypesDiscovered")["status"] == "True", 60, "a worker told its types")

@@ -4,6 +4,8 @@ import time
 
 import pytest
 
+from support.node_stage import USUAL_LEASE_SECONDS
+
 _QUIET_SECONDS = 3.0
 """Without a start for so long, under a load of twenty a second, nothing starts any more."""
 
@@ -35,7 +37,7 @@ async def goes_on(stage, since: float) -> float:
 
 
 async def test_suspending_and_pausing_stop_what_starts_and_taking_it_back_lets_it_go_on(stage, measured):
-    stage.apply(workers=[stage.pool(minReplicas=2)])
+    stage.apply(workers=[stage.pool(minReplicas=2, lease_seconds=USUAL_LEASE_SECONDS)])
     await stage.ready()
     before = workers(stage)
     paused = [{"name": "probe", "paused": True}]

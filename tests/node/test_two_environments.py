@@ -1,7 +1,7 @@
 """Staging and production on one cluster, each with its own Redis in its own namespace: nothing crosses over."""
 
 from fluid_queue import Queue, QueueAccessDenied, QueueError
-from support.node_stage import numbered
+from support.node_stage import USUAL_LEASE_SECONDS, numbered
 
 JOBS = 100
 
@@ -9,8 +9,9 @@ JOBS = 100
 async def test_staging_and_production_share_nothing(make_stage):
     staging, production = make_stage(), make_stage()
     witness = production.witness
-    staging.apply(outbound={"mode": "Suppress"})
-    production.apply(outbound={"mode": "Live"})
+    pools = [production.pool(lease_seconds=USUAL_LEASE_SECONDS)]
+    staging.apply(workers=pools, outbound={"mode": "Suppress"})
+    production.apply(workers=pools, outbound={"mode": "Live"})
     await staging.ready()
     await production.ready()
     theirs = {stage: set((await stage.create(*numbered(JOBS))).values()) for stage in (staging, production)}

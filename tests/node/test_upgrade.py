@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from fluid_dev.stand_ins import REDIS
-from support.node_stage import numbered, tomorrow
+from support.node_stage import USUAL_LEASE_SECONDS, numbered, tomorrow
 
 
 async def upgrade_workers(stage, image: str) -> None:
@@ -29,7 +29,7 @@ async def test_workers_and_operator_are_upgraded_under_load_whichever_comes_firs
     newer = f"{stage.image}-newer"
     node.tag(stage.image, newer)
     node.tag(image.tag, f"{image.tag}-newer")
-    stage.apply(workers=[stage.pool(minReplicas=2)])
+    stage.apply(workers=[stage.pool(minReplicas=2, lease_seconds=USUAL_LEASE_SECONDS)])
     await stage.ready()
     before = {pod["metadata"]["name"] for pod in stage.pods("worker")}
     async with stage.load(every=0.05, milliseconds=500) as created:
@@ -52,7 +52,7 @@ async def test_workers_and_operator_are_upgraded_under_load_whichever_comes_firs
 async def test_another_image_of_redis_keeps_its_data_and_the_jobs_in_it(stage, node):
     newer = f"{REDIS}-newer"
     node.tag(REDIS, newer)
-    stage.apply()
+    stage.apply(workers=[stage.pool(lease_seconds=USUAL_LEASE_SECONDS)])
     await stage.ready()
     async with stage.queue() as queue:
         before = await queue.incarnation()

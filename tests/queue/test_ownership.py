@@ -9,7 +9,7 @@ from fluid_operator.environments.link import EnvironmentLink
 from fluid_operator.environments.ownership import OWN_SECONDS, Ownership
 from fluid_operator.environments.registry import EnvironmentRegistry
 from fluid_operator.kube.keys import ObjectKey
-from fluid_queue import KeySpaceInUse, NewJob, Queue, Settings
+from fluid_queue import KeySpaceInUse, NewJob, Queue, QueueUnavailable, Settings
 from support.links import available, enqueue, leader, opened, put, state
 from support.waiting import auntil
 
@@ -218,5 +218,7 @@ async def test_whoever_listens_is_told_when_a_link_is_held_and_let_go(ours, redi
     link.hold("the address changes")
     link.hold("the address changes")
     assert (link.held, told) == ("the address changes", ["team-a"])
+    with pytest.raises(QueueUnavailable, match="the address changes"):
+        await enqueue(link, "u1.1")  # whoever asked a moment before comes again
     link.hold("")
     assert (link.held, told) == ("", ["team-a", "team-a"])

@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 LEASE_SECONDS = 3
 """Of the workers: a test waits for it when it has killed one."""
+USUAL_LEASE_SECONDS = 15
+"""The product's own: where no job may run twice, however busy this machine is meanwhile."""
 _ENDED = ("Succeeded", "Failed", "Cancelled")
 _UNENDED = ",".join(f"status.phase!={phase}" for phase in _ENDED)
 _AT_ONCE = 16
