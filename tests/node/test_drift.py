@@ -28,8 +28,8 @@ def content(stage, thing: str):
 
 def uid(stage, thing: str) -> str:
     """Empty while there is none, or one that is going."""
-    found = stage.namespace.kubectl("get", thing, "--ignore-not-found", "--output=json")
-    metadata = json.loads(found)["metadata"] if found else {}
+    found = stage.namespace.find(*thing.split("/"))
+    metadata = found["metadata"] if found else {}
     return "" if "deletionTimestamp" in metadata else metadata.get("uid", "")
 
 

@@ -74,6 +74,11 @@ class Namespace:
         assert isinstance(document, dict)
         return document
 
+    def find(self, kind: str, name: str) -> dict[str, Any] | None:
+        """As `get`; None if there is none."""
+        found = self.kubectl("get", kind, name, "--ignore-not-found", "--output=json")
+        return dict(json.loads(found)) if found else None
+
     def wait_ready(self, pod: str, within: float = 60) -> None:
         self.kubectl("wait", "--for=condition=Ready", f"--timeout={within:g}s", f"pod/{pod}")
 

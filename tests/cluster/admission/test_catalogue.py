@@ -92,7 +92,8 @@ async def test_a_job_that_names_no_environment_is_held_against_the_only_one(
     reader.clock.now += 3
     known = await reader.catalogue.look(namespace, None)
     assert known.environment == "green"
-    assert known.doubt == "environment green: Secret redis cannot be read"
+    missing = "Secret redis does not exist; create it with the URL of Redis under the key url."
+    assert known.doubt == f"environment green: {missing}"
     cluster.kubectl(*apply, input=fluid_environment("blue").json())
     reader.clock.now += 3
     assert "not clear" in (await reader.catalogue.look(namespace, None)).doubt

@@ -72,10 +72,11 @@ def _make_jobs(stage: Stage) -> None:
 
 
 def _make_environments(stage: Stage) -> dict[str, Any]:
+    stage.kubectl("create", "secret", "generic", "unusable", "--from-literal=url=http://nowhere")
     stage.apply(
         fluid_environment("trying").external_redis("missing"),
         fluid_environment("suspended").spec(suspend=True),
-        fluid_environment("stalled").spec(redis={"managed": {}}),
+        fluid_environment("stalled").external_redis("unusable"),
     )
     want = {"default": "Ready", "suspended": "Ready", "trying": "Reconciling", "stalled": "Stalled"}
 
