@@ -458,6 +458,9 @@ def _of_child(found: ChildProblem) -> Problem:
 
 def _away(link: EnvironmentLink) -> Problem:
     """Say that Redis was not reached. The problem's text never holds the address."""
+    if link.in_use_by == str(link.key):
+        message = "An earlier environment of this name still owns the key prefix; it is free within 30 s."
+        return Problem(Reason.KEY_PREFIX_IN_USE, message)
     if link.in_use_by:
         return Problem(Reason.KEY_PREFIX_IN_USE, f"{link.problem}.")
     reason = Reason.REDIS_ACCESS_DENIED if link.denied else Reason.REDIS_UNAVAILABLE
