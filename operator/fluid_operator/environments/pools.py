@@ -10,6 +10,7 @@ from fluid_operator.api.fluidenvironment import FluidEnvironmentSpec
 from fluid_operator.api.pools import WorkerPool
 from fluid_operator.environments.children import ChildKey
 from fluid_operator.environments.rendering import naming
+from fluid_operator.environments.scaling import Bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,6 @@ class PoolState:
         return max(0, min(self.least, self.replicas) - self.ready)
 
 
-def least_of(pool: WorkerPool) -> int:
-    """The smallest number of workers that the spec wants."""
-    return 1 if pool.min_replicas is None else pool.min_replicas
-
-
 def pool_states(
     environment: str, spec: FluidEnvironmentSpec, live: Mapping[ChildKey, Mapping[str, Any]]
 ) -> list[PoolState]:
@@ -65,7 +61,7 @@ def told(states: Sequence[PoolState]) -> str:
 
 
 def _state(pool: WorkerPool, deployment: Mapping[str, Any] | None) -> PoolState:
-    least = least_of(pool)
+    least = Bounds.of(pool).least
     if deployment is None:
         # Not made yet: the minimum is what there should be.
         return PoolState(pool.name, replicas=least, least=least)

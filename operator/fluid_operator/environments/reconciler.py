@@ -12,7 +12,6 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from fluid_operator.api.conditions import Reason
@@ -110,7 +109,6 @@ class EnvironmentReconciler:
         *,
         answers: bool = True,
         clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Without `answers` only the links are kept: everything else is done by the operator whose environments these
         are."""
@@ -122,7 +120,6 @@ class EnvironmentReconciler:
         self._checkups = Checkups(clock)
         self._answers = answers
         self._clock = clock
-        self._now = now
         self._counted: dict[ObjectKey, float] = {}
         self._checking: dict[EnvironmentLink, asyncio.Task[None]] = {}
         self._offered: dict[ObjectKey, InForce] = {}
